@@ -1,0 +1,16 @@
+//! The vocabulary of Countersign: ids, addresses, faults and time.
+//!
+//! Every other crate speaks in these words. Nothing here does I/O, and nothing
+//! here knows of tokio, tonic or a database.
+
+mod clock;
+mod email;
+mod fault;
+mod id;
+mod validate;
+
+pub use clock::{Clock, ClockHand, Timestamp};
+pub use email::{Email, EmailError};
+pub use fault::{Code, Fault, Violation};
+pub use id::{EventId, IdError, SessionId, UserId};
+pub use validate::{FieldPath, Validate};
