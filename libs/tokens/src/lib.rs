@@ -1,0 +1,22 @@
+//! Access tokens (PASETO v4.public), the ring of keys that verify them, and
+//! refresh tokens.
+//!
+//! The only crate that knows pasetors. It neither stores nor logs anything, and
+//! no error of it carries any part of a token or a key.
+
+mod access;
+mod claims;
+mod error;
+mod expect;
+mod footer;
+mod key;
+mod refresh;
+mod ring;
+
+pub use access::{Binding, MAX_TOKEN_BYTES, Verified, sign, verify};
+pub use claims::{Claims, Purpose};
+pub use error::Error;
+pub use expect::Expect;
+pub use key::{KeyId, SigningKey, VerificationKey};
+pub use refresh::{RefreshKey, RefreshToken};
+pub use ring::KeyRing;
