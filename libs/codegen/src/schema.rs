@@ -1,0 +1,45 @@
+//! The Cedar schema over which policies are written: one action for each RPC
+//! that has a policy rule, one entity type for each declared resource.
+
+use std::fmt::Write as _;
+
+use crate::rules::{Access, Contract};
+
+/// What the guard supplies about a caller.
+const PRINCIPAL: &str = "\
+entity Role;
+entity User in [Role] {
+  // Seconds since the Unix epoch.
+  authentication_time: Long,
+  // Seconds since the session was started.
+  session_age: Long,
+  // What the caller proved to hold, such as \"password\".
+  factors: Set<String>,
+};
+entity Service;
+";
+
+/// The schema in Cedar's own syntax.
+pub(crate) fn text(contract: &Contract) -> String {
+    let mut text = PRINCIPAL.to_owned();
+    for (kind, attributes) in &contract.resources {
+        let _ = write!(text, "entity {kind} {{");
+        for attribute in attributes {
+            let kind = attribute.cedar_type().unwrap_or("String");
+            let _ = write!(text, " {:?}: {kind},", attribute.name);
+        }
+        text.push_str(" };\n");
+    }
+    for (rpc, access) in &contract.rpcs {
+        let resource = match access {
+            Access::Public => continue,
+            Access::Service => "Service",
+            Access::Resource { kind, .. } => kind,
+        };
+        let _ = writeln!(
+            text,
+            "action {rpc:?} appliesTo {{ principal: [User], resource: [{resource}], context: {{}} }};"
+        );
+    }
+    text
+}

@@ -1,0 +1,124 @@
+//! Puts a guard together, and refuses to where its parts do not fit.
+
+use std::sync::Arc;
+
+use cedar_policy::Authorizer;
+use countersign_tokens::KeyRing;
+use countersign_types::Clock;
+use tokio::sync::mpsc;
+
+use crate::{
+    Access, Denial, Error, Guard, Revocations, Rule, Settings,
+    guard::Core,
+    policies::Index,
+    principal::Types,
+    record::Recorder,
+    rule::{Entry, Gate, Rules},
+    token::Tokens,
+};
+
+/// Puts a guard together; see [`Guard::builder`].
+pub struct GuardBuilder {
+    settings: Settings,
+    rules: Vec<Rule>,
+    schema: String,
+    policies: Vec<(String, String)>,
+    keys: KeyRing,
+    revocations: Revocations,
+    clock: Clock,
+    sink: Option<mpsc::Sender<Denial>>,
+}
+
+impl GuardBuilder {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            rules: Vec::new(),
+            schema: String::new(),
+            policies: Vec::new(),
+            keys: KeyRing::default(),
+            revocations: Revocations::default(),
+            clock: Clock::system(),
+            sink: None,
+        }
+    }
+
+    /// Adds rules, as generated from the contracts.
+    #[must_use]
+    pub fn rules(mut self, rules: &[Rule]) -> Self {
+        self.rules.extend_from_slice(rules);
+        self
+    }
+
+    /// Sets the schema (Cedar syntax) and adds policy files, each with its name
+    /// and its text. Every policy needs an `@id` of its own.
+    #[must_use]
+    pub fn policies(mut self, schema: &str, files: &[(&str, &str)]) -> Self {
+        schema.clone_into(&mut self.schema);
+        let owned = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        self.policies.extend(owned);
+        self
+    }
+
+    /// The ring of verification keys.
+    #[must_use]
+    pub fn keys(mut self, keys: KeyRing) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// What is revoked. The guard lets no token through before it is ready.
+    #[must_use]
+    pub fn revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// Where the time comes from; the system if not set.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where denials are sent, besides the log and the metrics. A denial that
+    /// finds no room in the channel is dropped and counted.
+    #[must_use]
+    pub fn record(mut self, sink: mpsc::Sender<Denial>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// The guard.
+    ///
+    /// # Errors
+    /// [`Error`] names the setting, the policy file or the rule that does not fit.
+    pub fn build(self) -> Result<Guard, Error> {
+        self.settings.check()?;
+        let types = Types::new().ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
+        let types = Arc::new(types);
+        let index = Index::load(&self.schema, &self.policies)?;
+        let entries = self.rules.iter().map(|rule| entry(*rule, &index, &types));
+        let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
+        Ok(Guard::new(Core {
+            rules,
+            tokens: Tokens::new(&self.settings, self.keys, Arc::clone(&types)),
+            revocations: self.revocations,
+            authorizer: Authorizer::new(),
+            types,
+            recorder: Recorder::new(self.sink),
+            clock: self.clock,
+            max_message_bytes: self.settings.max_message_bytes,
+        }))
+    }
+}
+
+fn entry(rule: Rule, index: &Index, types: &Types) -> Result<Entry, Error> {
+    let gate = match rule.access {
+        Access::Public => Gate::Public,
+        Access::Policy { resource } => {
+            Gate::Policy(Box::new(index.gate(rule.rpc, resource, types)?))
+        }
+    };
+    Ok(Entry { rpc: rule.rpc, gate })
+}

@@ -1,0 +1,25 @@
+//! What a handler is given.
+
+use crate::{Caller, Peer, Permit};
+
+/// A call that was permitted. Only the guard makes one.
+#[non_exhaustive]
+pub struct Call<M> {
+    /// The message, valid by the rules of the contract.
+    pub message: M,
+    /// Who calls.
+    pub caller: Caller,
+    /// What was permitted.
+    pub permit: Permit,
+    /// Where the call comes from.
+    pub peer: Peer,
+}
+
+/// A call of an RPC that anybody may call.
+#[non_exhaustive]
+pub struct PublicCall<M> {
+    /// The message, valid by the rules of the contract.
+    pub message: M,
+    /// Where the call comes from.
+    pub peer: Peer,
+}

@@ -1,0 +1,108 @@
+//! What generated adapters call before they call a handler: the message is
+//! validated, the resource named, the decision made. The order is part of the
+//! contract: the token before the message, the permission before existence.
+
+use countersign_types::{Fault, Validate};
+use tonic::{Request, Status};
+
+use crate::{
+    Call, Caller, Peer, Permit, PublicCall,
+    guard::Admission,
+    rule::{Gate, PolicyGate, Rule},
+    status,
+};
+
+/// What a client writes instead of its own id.
+const ME: &str = "me";
+
+/// Enters an RPC whose rule names a resource; `resource_id` reads its id from
+/// the message. `me` becomes the id of the caller.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every broken rule of input; PERMISSION_DENIED; the
+/// fault of a resolver; INTERNAL for a service that is not behind a guard.
+pub async fn enter<M, F>(request: Request<M>, resource_id: F) -> Result<Call<M>, Status>
+where
+    M: Validate,
+    F: for<'a> FnOnce(&'a M) -> &'a str,
+{
+    let (entrance, message) = Entrance::of(request)?;
+    let id = resource_id(&message).to_owned();
+    entrance
+        .call(message, |_, caller| if id == ME { caller.user_id().to_string() } else { id })
+        .await
+}
+
+/// Enters an RPC whose resource is the service itself.
+///
+/// # Errors
+/// As [`enter`].
+pub async fn enter_service<M: Validate>(request: Request<M>) -> Result<Call<M>, Status> {
+    let (entrance, message) = Entrance::of(request)?;
+    entrance.call(message, |rpc, _| Rule::service(rpc).to_owned()).await
+}
+
+/// Enters an RPC that anybody may call.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every broken rule of input; INTERNAL for a service
+/// that is not behind a guard.
+pub async fn enter_public<M: Validate>(request: Request<M>) -> Result<PublicCall<M>, Status> {
+    let (Entrance { admission, peer }, message) = Entrance::of(request)?;
+    match admission.rule.gate {
+        Gate::Public => Ok(PublicCall { message, peer }),
+        Gate::Policy(_) => Err(unguarded()),
+    }
+}
+
+/// A call on its way in: admitted by the layer, its message valid.
+struct Entrance {
+    admission: Admission,
+    peer: Peer,
+}
+
+impl Entrance {
+    fn of<M: Validate>(mut request: Request<M>) -> Result<(Self, M), Status> {
+        let admission = request.extensions_mut().remove().ok_or_else(unguarded)?;
+        let peer = Peer::of(&request);
+        let message = request.into_inner();
+        let violations = message.validate();
+        if !violations.is_empty() {
+            return Err(status(Fault::invalid(violations)));
+        }
+        Ok((Self { admission, peer }, message))
+    }
+
+    async fn call<M>(
+        self,
+        message: M,
+        resource_id: impl FnOnce(&'static str, &Caller) -> String,
+    ) -> Result<Call<M>, Status> {
+        let Self { admission, peer } = self;
+        let (Gate::Policy(gate), Some(principal)) = (&admission.rule.gate, &admission.principal)
+        else {
+            return Err(unguarded());
+        };
+        let caller = Caller::new(principal.clone());
+        let id = resource_id(admission.rule.rpc, &caller);
+        let permit = permit(&admission, gate, &caller, id).await.map_err(status)?;
+        Ok(Call { message, caller, permit, peer })
+    }
+}
+
+async fn permit(
+    admission: &Admission,
+    gate: &PolicyGate,
+    caller: &Caller,
+    id: String,
+) -> Result<Permit, Fault> {
+    let policies =
+        admission.guard.decide(admission.rule.rpc, gate, caller.principal(), &id).await?;
+    Ok(Permit::new(admission.rule.rpc, caller.user_id(), gate.resource, id, policies))
+}
+
+/// Only reached by an adapter that was mounted or generated wrongly.
+fn unguarded() -> Status {
+    tracing::error!("a call reached an adapter that its guard did not admit it to");
+    status(Fault::internal())
+}

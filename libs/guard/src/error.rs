@@ -1,0 +1,34 @@
+//! Why a guard cannot be built.
+
+/// Why a guard cannot be built. Its texts are for operators and for authors of
+/// policies, and are never sent to clients.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting that has no default is missing.
+    #[error("the guard's setting `{0}` is empty")]
+    Setting(&'static str),
+    /// The schema of the policies does not hold.
+    #[error("the cedar schema does not hold: {0}")]
+    Schema(String),
+    /// A policy file is refused.
+    #[error("{file}:{line}: {reason}")]
+    Policy {
+        /// Name of the file.
+        file: String,
+        /// Line in the file, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Two rules for one RPC.
+    #[error("{0} has two rules")]
+    DuplicateRule(&'static str),
+    /// A rule and the schema do not speak of the same thing.
+    #[error("the rule of {rpc} does not fit the cedar schema: {reason}")]
+    Rule {
+        /// The RPC, such as `countersign.user.v1.ProfileService/GetProfile`.
+        rpc: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+}

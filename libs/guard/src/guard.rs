@@ -1,0 +1,132 @@
+//! The guard itself: what its parts share, and the way of a call through them.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use cedar_policy::Authorizer;
+use countersign_types::{Clock, Code, Fault};
+use http::HeaderMap;
+
+use crate::{
+    GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    principal::{Principal, Types},
+    record::Recorder,
+    rule::{Entry, Gate, Rules},
+    token::{Tokens, unauthenticated},
+};
+
+/// When a call makes sense again that came before the guard was ready.
+const READY_RETRY: Duration = Duration::from_secs(1);
+
+/// Checks calls. Clones share everything; resolvers are the handle's own.
+#[derive(Clone)]
+pub struct Guard {
+    pub(crate) core: Arc<Core>,
+    resolvers: Arc<HashMap<&'static str, Arc<dyn Resolver>>>,
+}
+
+pub(crate) struct Core {
+    pub(crate) rules: Rules,
+    pub(crate) tokens: Tokens,
+    pub(crate) revocations: Revocations,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) types: Arc<Types>,
+    pub(crate) recorder: Recorder,
+    pub(crate) clock: Clock,
+    pub(crate) max_message_bytes: usize,
+}
+
+/// What the layer found out about a call, for the adapter behind it. Nobody
+/// else can make or read one.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    pub(crate) guard: Guard,
+    pub(crate) rule: Arc<Entry>,
+    /// `None` where anybody may call.
+    pub(crate) principal: Option<Arc<Principal>>,
+}
+
+impl Guard {
+    /// Starts a guard.
+    #[must_use]
+    pub fn builder(settings: Settings) -> GuardBuilder {
+        GuardBuilder::new(settings)
+    }
+
+    pub(crate) fn new(core: Core) -> Self {
+        Self { core: Arc::new(core), resolvers: Arc::default() }
+    }
+
+    /// The same guard with one more resolver, for a type of resource such as `Session`.
+    #[must_use]
+    pub fn with_resolver(&self, resource: &'static str, resolver: impl Resolver) -> Self {
+        let mut resolvers = (*self.resolvers).clone();
+        resolvers.insert(resource, Arc::new(resolver));
+        Self { core: Arc::clone(&self.core), resolvers: Arc::new(resolvers) }
+    }
+
+    /// Puts a service behind this guard.
+    #[must_use]
+    pub fn protect<S>(&self, service: S) -> Guarded<S> {
+        Guarded::new(self.clone(), service)
+    }
+
+    /// The guard as a tower layer.
+    #[must_use]
+    pub fn layer(&self) -> GuardLayer {
+        GuardLayer::new(self.clone())
+    }
+
+    /// Octets of the longest message that a guarded service decodes.
+    #[must_use]
+    pub fn max_message_bytes(&self) -> usize {
+        self.core.max_message_bytes
+    }
+
+    /// The RPCs that have a rule, such as `countersign.user.v1.ProfileService/GetProfile`.
+    /// A server compares them with what it mounts before it starts.
+    pub fn rpcs(&self) -> impl Iterator<Item = &'static str> {
+        self.core.rules.rpcs()
+    }
+
+    pub(crate) fn resolver(&self, resource: &str) -> Option<&dyn Resolver> {
+        self.resolvers.get(resource).map(|resolver| &**resolver)
+    }
+
+    /// Steps 1 to 3, before the message is decoded.
+    pub(crate) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, Fault> {
+        let core = &self.core;
+        let Some(rule) = core.rules.of_path(path) else {
+            core.recorder.unknown_rpc();
+            return Err(Fault::new(
+                Code::Unimplemented,
+                "METHOD_UNKNOWN",
+                "the method is not part of the contract",
+            ));
+        };
+        let principal = match rule.gate {
+            Gate::Public => None,
+            Gate::Policy(_) => Some(self.authenticate(headers)?),
+        };
+        Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
+        let core = &self.core;
+        if !core.revocations.is_ready() {
+            let message = "the service has not yet learned what was revoked";
+            let fault = Fault::new(Code::Unavailable, "GUARD_NOT_READY", message);
+            return Err(fault.retry_after(READY_RETRY));
+        }
+        let principal = core.tokens.principal(headers, core.clock.now(), &core.recorder)?;
+        if core.revocations.is_revoked(&principal.claims) {
+            return Err(unauthenticated("SESSION_REVOKED", "the session was ended"));
+        }
+        Ok(principal)
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("revocations", &self.core.revocations).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! The guard: a tower layer that decides, before a handler runs, whether a
+//! call may be made, and gives the handler proof that it may.
+//!
+//! Each step is a file: `rule`, `token` and `revocation` run in the `layer`,
+//! before the message is decoded; `resource` and `decision` in `enter`, which
+//! generated adapters call; `witness` is what a handler gets, and `record` what
+//! is left behind. The only crate that knows cedar-policy. It makes no network
+//! call and reads no database: what it needs is handed to it.
+
+mod builder;
+mod call;
+mod decision;
+mod enter;
+mod error;
+mod guard;
+mod layer;
+mod peer;
+mod policies;
+mod principal;
+mod record;
+mod resource;
+mod revocation;
+mod rule;
+mod settings;
+mod status;
+mod token;
+mod witness;
+
+pub use builder::GuardBuilder;
+pub use call::{Call, PublicCall};
+pub use enter::{enter, enter_public, enter_service};
+pub use error::Error;
+pub use guard::Guard;
+pub use layer::{GuardLayer, Guarded};
+pub use peer::Peer;
+pub use record::Denial;
+pub use resource::{Attributes, OwnedById, Resolver, Value};
+pub use revocation::Revocations;
+pub use rule::{Access, Rule};
+pub use settings::Settings;
+pub use status::{ERROR_DOMAIN, status};
+pub use witness::{Caller, Permit};

@@ -1,0 +1,85 @@
+//! Step 1: the rule of the called RPC, from the table made at build time.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cedar_policy::{EntityTypeName, EntityUid};
+
+use crate::{Error, policies::Policies};
+
+/// The type of resource of a rule whose resource is the service itself. It has
+/// no attributes.
+pub(crate) const SERVICE_RESOURCE: &str = "Service";
+
+/// The rule of one RPC, as the build reads it from the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The RPC, such as `countersign.user.v1.ProfileService/GetProfile`.
+    pub rpc: &'static str,
+    /// Who may call it.
+    pub access: Access,
+}
+
+/// Who may call an RPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; no token is read.
+    Public,
+    /// Whoever has a valid token and is let through by the policies.
+    Policy {
+        /// Type of the resource, such as `Profile`; `Service` is the service itself.
+        resource: &'static str,
+    },
+}
+
+/// All rules by RPC, each with the policies that can decide on it.
+pub(crate) struct Rules(HashMap<&'static str, Arc<Entry>>);
+
+/// A rule, ready to be used.
+pub(crate) struct Entry {
+    pub(crate) rpc: &'static str,
+    pub(crate) gate: Gate,
+}
+
+pub(crate) enum Gate {
+    Public,
+    Policy(Box<PolicyGate>),
+}
+
+/// What a decision on an RPC needs, prepared so that nothing is parsed per call.
+pub(crate) struct PolicyGate {
+    /// The RPC as a Cedar action.
+    pub(crate) action: EntityUid,
+    pub(crate) resource: &'static str,
+    pub(crate) resource_type: EntityTypeName,
+    pub(crate) policies: Policies,
+}
+
+impl Rules {
+    /// Makes the table; every rule has its entry once.
+    pub(crate) fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Self, Error> {
+        let mut table = HashMap::new();
+        for entry in entries {
+            let rpc = entry.rpc;
+            if table.insert(rpc, Arc::new(entry)).is_some() {
+                return Err(Error::DuplicateRule(rpc));
+            }
+        }
+        Ok(Self(table))
+    }
+
+    /// The rule for the path of a request, such as `/package.Service/Method`.
+    pub(crate) fn of_path(&self, path: &str) -> Option<&Arc<Entry>> {
+        self.0.get(path.strip_prefix('/')?)
+    }
+
+    pub(crate) fn rpcs(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+}
+
+impl Rule {
+    /// The full name of the service that the RPC belongs to.
+    pub(crate) fn service(rpc: &'static str) -> &'static str {
+        rpc.split_once('/').map_or(rpc, |(service, _)| service)
+    }
+}

@@ -1,0 +1,192 @@
+//! Step 2: the bearer token, verified once and remembered.
+//!
+//! Failures are never remembered, and a remembered token is asked again for
+//! everything that changes with time: its expiry and audience, and whether its
+//! key is still in the ring.
+
+use std::{sync::Arc, time::Duration};
+
+use countersign_tokens::{Binding, Error, Expect, KeyRing, MAX_TOKEN_BYTES, verify};
+use countersign_types::{Code, Fault, Timestamp};
+use http::{HeaderMap, header::AUTHORIZATION};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Settings,
+    principal::{Principal, Types},
+    record::{Lookup, Recorder},
+};
+
+/// A token is forgotten after this time, whatever its life; it can be verified again.
+const REMEMBERED: Duration = Duration::from_mins(15);
+
+/// Verifies bearer tokens.
+pub(crate) struct Tokens {
+    /// By SHA-256 of the whole token: no two tokens share an entry.
+    cache: Cache<[u8; 32], Arc<Principal>>,
+    keys: KeyRing,
+    binding: Binding,
+    expect: Expect,
+    types: Arc<Types>,
+}
+
+impl Tokens {
+    pub(crate) fn new(settings: &Settings, keys: KeyRing, types: Arc<Types>) -> Self {
+        let cache = Cache::builder().max_capacity(settings.cache_capacity);
+        Self {
+            cache: cache.time_to_live(REMEMBERED).build(),
+            keys,
+            binding: Binding { environment: settings.environment.clone() },
+            expect: Expect {
+                issuer: settings.issuer.clone(),
+                audience: settings.audience.clone(),
+                leeway: settings.leeway,
+            },
+            types,
+        }
+    }
+
+    /// The caller, from the `authorization` metadata of a request.
+    pub(crate) fn principal(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+        recorder: &Recorder,
+    ) -> Result<Arc<Principal>, Fault> {
+        let token = bearer(headers)?;
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let principal = match self.cache.get(&digest) {
+            Some(principal) => {
+                recorder.token(Lookup::Hit);
+                principal
+            }
+            None => {
+                let looked_up = self.verify(token, digest, now);
+                recorder.token(looked_up.as_ref().map_or(Lookup::Refused, |_| Lookup::Miss));
+                looked_up.map_err(refusal)?
+            }
+        };
+        if !principal.key_is_in(&self.keys) {
+            self.cache.invalidate(&digest);
+            return Err(refusal(Error::UnknownKey));
+        }
+        self.expect.check(&principal.claims, now).map_err(refusal)?;
+        Ok(principal)
+    }
+
+    /// Callers that bring the same new token at once wait for one verification.
+    fn verify(
+        &self,
+        token: &str,
+        digest: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Error> {
+        let made = self.cache.try_get_with(digest, || {
+            let epoch = self.keys.epoch();
+            let verified = verify(token, &self.keys, &self.binding)?;
+            self.expect.check(&verified.claims, now)?;
+            let principal = Principal::new(&self.types, verified, epoch);
+            principal.map(Arc::new).map_err(|_| Error::Claims)
+        });
+        made.map_err(|error| *error)
+    }
+}
+
+/// The token of a request: one `authorization` entry, `Bearer` and the token
+/// (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Err(unauthenticated(
+            "TOKEN_MISSING",
+            "the call needs an access token in its authorization metadata",
+        ));
+    };
+    if values.next().is_some() || value.len() > MAX_TOKEN_BYTES + "Bearer ".len() {
+        return Err(malformed());
+    }
+    let value = value.to_str().map_err(|_| malformed())?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token),
+        _ => Err(malformed()),
+    }
+}
+
+/// What a client may know about why its token is refused.
+fn refusal(error: Error) -> Fault {
+    match error {
+        Error::TooLarge | Error::Header | Error::Malformed => malformed(),
+        Error::Expired => unauthenticated("TOKEN_EXPIRED", "the access token is expired"),
+        _ => unauthenticated("TOKEN_INVALID", "the access token does not hold here"),
+    }
+}
+
+fn malformed() -> Fault {
+    unauthenticated("TOKEN_MALFORMED", "the authorization metadata holds no access token")
+}
+
+pub(crate) fn unauthenticated(reason: &'static str, message: &'static str) -> Fault {
+    Fault::new(Code::Unauthenticated, reason, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use countersign_tokens::{Claims, Purpose, SigningKey, sign};
+    use countersign_types::{SessionId, UserId};
+    use http::HeaderValue;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn bearer_of(key: &SigningKey) -> HeaderMap {
+        let claims = Claims {
+            issuer: "issuer".to_owned(),
+            subject: UserId::generate(),
+            audience: "audience".to_owned(),
+            issued_at: NOW,
+            not_before: NOW,
+            expires_at: NOW.plus(Duration::from_secs(300)),
+            token_id: String::new(),
+            session: SessionId::generate(),
+            session_epoch: 1,
+            account_epoch: 1,
+            auth_time: NOW,
+            roles: Vec::new(),
+            purpose: Purpose::Access,
+        };
+        let binding = Binding { environment: "test".to_owned() };
+        let token = sign(key, &binding, &claims).unwrap();
+        let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    }
+
+    #[test]
+    fn callers_that_bring_a_new_token_at_once_share_one_verification() {
+        let key = SigningKey::generate().unwrap();
+        let ring = KeyRing::default();
+        ring.replace(vec![key.verification_key()]);
+        let settings = Settings {
+            issuer: "issuer".to_owned(),
+            audience: "audience".to_owned(),
+            environment: "test".to_owned(),
+            ..Settings::default()
+        };
+        let tokens = Tokens::new(&settings, ring, Arc::new(Types::new().unwrap()));
+        let (headers, recorder) = (bearer_of(&key), Recorder::new(None));
+        let start = Barrier::new(8);
+        let ask = || {
+            start.wait();
+            tokens.principal(&headers, NOW, &recorder).unwrap()
+        };
+        let principals: Vec<_> = thread::scope(|scope| {
+            let callers: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        });
+        // One verification makes one principal, and all got that one.
+        assert!(principals.iter().all(|principal| Arc::ptr_eq(principal, &principals[0])));
+    }
+}

@@ -1,0 +1,175 @@
+//! The guard decides over the policies indexed for an RPC, with no more of the
+//! entities than those policies read. It has to decide like Cedar over all
+//! policies and all entities.
+
+use std::{collections::HashSet, str::FromStr, sync::LazyLock, time::Duration};
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
+    RestrictedExpression, Schema, ValidationMode, Validator,
+};
+use countersign_guard::Guard;
+use countersign_types::UserId;
+use proptest::{prelude::*, sample::select};
+
+use crate::world::{COUNT, FRAGILE, GET, NOBODY, PURGE, RECENT, RULES, SCHEMA, World, settings};
+
+const THING_RPCS: [&str; 3] = [GET, PURGE, NOBODY];
+const SERVICE_RPCS: [&str; 3] = [COUNT, RECENT, FRAGILE];
+
+static SCHEMA_OF_THINGS: LazyLock<Schema> =
+    LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).unwrap().0);
+
+/// A policy that the schema takes.
+fn policy() -> impl Strategy<Value = String> {
+    any_policy().prop_filter("a policy that can never apply is refused", |policy| {
+        let set = PolicySet::from_str(policy).unwrap();
+        let validator = Validator::new(SCHEMA_OF_THINGS.clone());
+        let result = validator.validate_with_level(&set, ValidationMode::Strict, 1);
+        result.validation_passed_without_warnings()
+    })
+}
+
+fn any_policy() -> impl Strategy<Value = String> {
+    let principal = select(vec!["principal", "principal in Role::\"admin\"", "principal is User"]);
+    let effect = select(vec!["permit", "permit", "forbid"]);
+    let about_all = select(vec![
+        "principal.session_age < 30",
+        "principal.session_age + principal.authentication_time > 9223372036854775000",
+        "principal.authentication_time > 0",
+        "principal.factors.contains(\"otp\")",
+        "principal in Role::\"auditor\"",
+        "principal has session_age",
+        "resource is Thing && resource.owner == principal",
+        "resource is Thing && resource.open",
+        "resource == Thing::\"lamp\"",
+        "resource is Service",
+        "true",
+    ]);
+    let about_things = select(vec![
+        "resource.owner == principal",
+        "resource.size > 5",
+        "resource.size * 9223372036854775807 > 5",
+        "resource.tags.contains(\"red\")",
+        "resource.label like \"a*\"",
+        "if principal in Role::\"admin\" then resource.open else false",
+        "resource != Thing::\"lamp\"",
+        "resource has size",
+    ]);
+    let scope = prop_oneof![
+        (select(THING_RPCS.to_vec()), about_things).prop_map(|(rpc, condition)| {
+            (format!("action == Action::\"{rpc}\", resource is Thing"), condition)
+        }),
+        (select(vec!["resource", "resource is Service"]), select(SERVICE_RPCS.to_vec())).prop_map(
+            |(resource, rpc)| (format!("action == Action::\"{rpc}\", {resource}"), "true")
+        ),
+        about_all.clone().prop_map(|condition| ("action, resource".to_owned(), condition)),
+        about_all
+            .prop_map(|condition| ("action in Action::\"reads\", resource".to_owned(), condition)),
+    ];
+    (effect, principal, scope, any::<bool>()).prop_map(
+        |(effect, principal, (scope, condition), unless)| {
+            let word = if unless && effect == "forbid" { "unless" } else { "when" };
+            format!("{effect} ({principal}, {scope}) {word} {{ {condition} }};")
+        },
+    )
+}
+
+/// What Cedar says over everything.
+fn reference(
+    policies: &str,
+    world: &World,
+    claims: &countersign_tokens::Claims,
+    rpc: &str,
+    id: &str,
+    age: i64,
+) -> bool {
+    let uid = |text: String| EntityUid::from_str(&text).unwrap();
+    let user = uid(format!("User::\"{}\"", claims.subject));
+    let roles: HashSet<_> =
+        claims.roles.iter().map(|role| uid(format!("Role::\"{role}\""))).collect();
+    let long = RestrictedExpression::new_long;
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let principal = Entity::new(
+        user.clone(),
+        [
+            ("authentication_time".to_owned(), long(claims.auth_time.as_seconds())),
+            ("session_age".to_owned(), long(age)),
+            ("factors".to_owned(), RestrictedExpression::new_set([])),
+        ]
+        .into(),
+        roles,
+    );
+    let resource = if SERVICE_RPCS.contains(&rpc) {
+        Entity::with_uid(uid("Service::\"test.v1.ThingService\"".to_owned()))
+    } else {
+        let owner = uid(format!("User::\"{}\"", world.things.owner));
+        Entity::new(
+            uid(format!("Thing::\"{id}\"")),
+            [
+                ("owner".to_owned(), RestrictedExpression::new_entity_uid(owner)),
+                ("size".to_owned(), long(7)),
+                ("tags".to_owned(), RestrictedExpression::new_set([text("red")])),
+                ("label".to_owned(), text("a thing")),
+                ("open".to_owned(), RestrictedExpression::new_bool(true)),
+            ]
+            .into(),
+            HashSet::new(),
+        )
+        .unwrap()
+    };
+    let schema = &*SCHEMA_OF_THINGS;
+    let entities =
+        Entities::from_entities([principal.unwrap(), resource.clone()], Some(schema)).unwrap();
+    let action = uid(format!("Action::\"{rpc}\""));
+    let request =
+        Request::new(user, action, resource.uid(), Context::empty(), Some(schema)).unwrap();
+    let policies = PolicySet::from_str(policies).unwrap();
+    let response = Authorizer::new().is_authorized(&request, &policies, &entities);
+    response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_indexed_policies_decide_like_all_policies(
+        policies in prop::collection::vec(policy(), 0..12),
+        roles in prop::collection::vec(select(vec!["admin", "auditor", "user"]), 0..3),
+        own: bool,
+        id in select(vec!["lamp", "chair"]),
+        age in 0..60_u64,
+    ) {
+        let mut text = String::new();
+        for (number, policy) in policies.iter().enumerate() {
+            text.push_str(&format!("@id(\"p{number}\") {policy}\n"));
+        }
+        let mut world = World::default();
+        let mut claims = world.claims();
+        claims.roles = roles.into_iter().map(str::to_owned).collect();
+        if !own {
+            claims.subject = UserId::generate();
+        }
+        let (clock, hand) = countersign_types::Clock::manual(crate::world::START);
+        let guard = Guard::builder(settings())
+            .rules(RULES)
+            .policies(SCHEMA, &[("drawn.cedar", &text)])
+            .keys(world.ring.clone())
+            .revocations(world.revocations.clone())
+            .clock(clock)
+            .build();
+        world.guard = guard.unwrap().with_resolver("Thing", world.things.clone());
+        hand.advance(Duration::from_secs(age));
+
+        let token = crate::world::signed(&claims);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for rpc in THING_RPCS.into_iter().chain(SERVICE_RPCS) {
+            let expected = reference(&text, &world, &claims, rpc, id, age as i64);
+            let decided = runtime.block_on(world.call(rpc, &token, id));
+            if let Err(status) = &decided {
+                prop_assert_eq!(status.code(), tonic::Code::PermissionDenied);
+            }
+            prop_assert_eq!(decided.is_ok(), expected, "{}: {}", rpc, text);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The guard through its public interface.
+#![expect(clippy::unwrap_used, reason = "what stands around a test may panic like the test")]
+
+mod decisions;
+mod differential;
+mod entering;
+mod mounting;
+mod policies;
+mod revocations;
+mod statuses;
+mod tokens;
+mod world;

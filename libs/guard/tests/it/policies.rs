@@ -1,0 +1,106 @@
+//! What a guard refuses to be built from.
+
+use countersign_guard::{Access, Error, Guard, Rule, Settings};
+
+use crate::world::{GET, OPEN, RULES, SCHEMA, settings};
+
+fn build(files: &[(&str, &str)]) -> Result<Guard, Error> {
+    Guard::builder(settings()).rules(RULES).policies(SCHEMA, files).build()
+}
+
+/// The refusal of a file, as an operator reads it.
+fn refused(text: &str) -> String {
+    build(&[("my.cedar", text)]).err().unwrap().to_string()
+}
+
+#[test]
+fn a_bad_policy_is_refused_with_file_line_and_reason() {
+    for (text, begin, reason) in [
+        ("\n\npermit (principal, action, resource;", "my.cedar:3: ", "unexpected token"),
+        ("\npermit (principal, action, resource);", "my.cedar:2: ", "no @id"),
+        ("\n@id(\"\")\npermit (principal, action, resource);", "my.cedar:2: ", "no @id"),
+        (
+            "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") permit (principal, action, resource);",
+            "my.cedar:2: ",
+            "two policies with @id(\"a\")",
+        ),
+        (
+            "@id(\"a\")\npermit (principal == ?principal, action, resource);",
+            "my.cedar:1: ",
+            "template",
+        ),
+        (
+            "@id(\"a\")\npermit (principal,\naction == Action::\"test.v1.ThingService/Gone\", resource);",
+            "my.cedar:3: ",
+            "unrecognized action",
+        ),
+        (
+            "@id(\"a\")\npermit (principal, action, resource is Thing)\nwhen { resource.colour == 1 };",
+            "my.cedar:3: ",
+            "colour",
+        ),
+        (
+            "@id(\"a\")\npermit (principal, action, resource is Thing)\nwhen { resource.owner.session_age < 9 };",
+            "my.cedar:3: ",
+            "level",
+        ),
+        (
+            "@id(\"a\")\npermit (principal, action == Action::\"test.v1.ThingService/CountThings\", resource is Thing);",
+            "my.cedar:1: ",
+            "applicable action",
+        ),
+        (
+            "\n\n@id(\"a\")\npermit (principal, action, resource is Thing) when { false };",
+            "my.cedar:3: ",
+            "impossible",
+        ),
+    ] {
+        let refused = refused(text);
+        assert!(refused.starts_with(begin), "{refused}\n{text}");
+        assert!(refused.contains(reason), "{refused}\n{text}");
+    }
+}
+
+#[test]
+fn an_id_is_unique_across_files() {
+    let policy = "@id(\"a\") permit (principal, action, resource);";
+    let refused = build(&[("one.cedar", policy), ("two.cedar", policy)]).err().unwrap();
+    assert_eq!(refused.to_string(), "two.cedar:1: there are two policies with @id(\"a\")");
+}
+
+#[test]
+fn without_policies_there_is_a_guard_that_denies() {
+    assert!(build(&[]).is_ok());
+}
+
+#[test]
+fn a_rule_that_does_not_fit_the_schema_is_refused() {
+    let rule = |rpc, resource| Rule { rpc, access: Access::Policy { resource } };
+    let refused = |rules: &[Rule]| {
+        let guard = Guard::builder(settings()).rules(rules).policies(SCHEMA, &[]).build();
+        guard.err().unwrap().to_string()
+    };
+    assert!(refused(&[rule("test.v1.ThingService/Gone", "Thing")]).contains("ThingService/Gone"));
+    assert!(refused(&[rule(GET, "Service")]).contains("does not apply to `Service`"));
+    assert!(refused(&[rule(GET, "no type")]).contains("no name of an entity type"));
+    let open = Rule { rpc: OPEN, access: Access::Public };
+    assert_eq!(refused(&[open, open]), format!("{OPEN} has two rules"));
+}
+
+#[test]
+fn a_schema_that_does_not_hold_is_refused() {
+    let guard = Guard::builder(settings()).policies("entity A in [B];", &[]).build();
+    assert!(matches!(guard.err(), Some(Error::Schema(_))));
+}
+
+#[test]
+fn issuer_audience_and_environment_have_to_be_set() {
+    for (name, settings) in [
+        ("issuer", Settings { issuer: String::new(), ..settings() }),
+        ("audience", Settings { audience: String::new(), ..settings() }),
+        ("environment", Settings { environment: String::new(), ..settings() }),
+    ] {
+        let refused = Guard::builder(settings).policies(SCHEMA, &[]).build().err().unwrap();
+        assert_eq!(refused.to_string(), format!("the guard's setting `{name}` is empty"));
+    }
+}
