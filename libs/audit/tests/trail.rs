@@ -1,0 +1,229 @@
+//! The trail through its public face, on a real SQLite file.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{net::IpAddr, time::Duration};
+
+use countersign_audit::{
+    Action, Break, Chain, Entry, Flaw, Outcome, Value, Verdict, migrations, record, verify,
+};
+use countersign_events::Outbox;
+use countersign_types::{Clock, SessionId, Timestamp, UserId};
+use proptest::prelude::*;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        migrations()
+    }
+}
+
+struct Trail {
+    _folder: TempDir,
+    outbox: Outbox,
+}
+
+impl Trail {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("audit.db").display());
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(4).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
+            options.pragma("journal_mode", "WAL").busy_timeout(Duration::from_secs(10))
+        });
+        let db = Database::connect(options).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let (clock, _) = Clock::manual(Timestamp::from_seconds(5));
+        Self { _folder: folder, outbox: Outbox::new(db, clock, "test") }
+    }
+
+    async fn record(&self, count: usize) {
+        for number in 0..count {
+            let unit = self.outbox.begin().await.unwrap();
+            let entry = Entry::new(Action::LoginFail, Outcome::Failure)
+                .with("number", Value::Number(i64::try_from(number).unwrap()));
+            record(&unit, &entry).await.unwrap();
+            unit.commit().await.unwrap();
+        }
+    }
+
+    async fn chain(&self) {
+        let chain = Chain::new(self.outbox.clone());
+        while chain.step().await.unwrap() > 0 {}
+    }
+
+    async fn verdict(&self) -> Verdict {
+        verify(self.outbox.db()).await.unwrap()
+    }
+
+    async fn flaw(&self) -> Option<(i64, Flaw)> {
+        self.verdict().await.broken.map(|Break { seq, flaw, .. }| (seq, flaw))
+    }
+
+    /// Somebody with all rights on the database.
+    async fn tamper(&self, sql: &str) {
+        for trigger in ["content", "chain", "delete"] {
+            let drop = format!("DROP TRIGGER IF EXISTS audit_log_{trigger}");
+            self.outbox.db().execute_unprepared(&drop).await.unwrap();
+        }
+        self.outbox.db().execute_unprepared(sql).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_entry_is_there_only_with_what_it_tells_of() {
+    let trail = Trail::new().await;
+    let unit = trail.outbox.begin().await.unwrap();
+    record(&unit, &Entry::new(Action::UserCreated, Outcome::Success)).await.unwrap();
+    unit.rollback().await.unwrap();
+    assert_eq!(trail.verdict().await, Verdict { sound: 0, loose: 0, broken: None });
+    trail.record(2).await;
+    assert_eq!(trail.verdict().await, Verdict { sound: 0, loose: 2, broken: None });
+    trail.chain().await;
+    assert_eq!(trail.verdict().await, Verdict { sound: 2, loose: 0, broken: None });
+}
+
+#[tokio::test]
+async fn an_entry_says_who_did_what_to_whom_from_where() {
+    let trail = Trail::new().await;
+    let (user, session) = (UserId::generate(), SessionId::generate());
+    let address: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+    let unit = trail.outbox.begin().await.unwrap();
+    let entry = Entry::new(Action::SessionRevoked, Outcome::Success)
+        .actor(user)
+        .subject(session)
+        .address(Some(address))
+        .with("reason", Value::Word("logout"))
+        .with("fields", Value::Words(vec!["a", "b"]))
+        .with("key", Value::Key("k4.pid.x".to_owned()))
+        .with("current", Value::Flag(true));
+    record(&unit, &entry).await.unwrap();
+    unit.commit().await.unwrap();
+
+    let sql = "SELECT * FROM audit_log";
+    let select = Statement::from_string(DbBackend::Sqlite, sql);
+    let row = trail.outbox.db().query_one_raw(select).await.unwrap().unwrap();
+    let text = |column: &str| row.try_get::<String>("", column).unwrap();
+    assert_eq!(text("action"), "session_revoked");
+    assert_eq!(text("outcome"), "success");
+    assert_eq!(text("address"), "192.0.2.7");
+    let detail: serde_json::Value = serde_json::from_str(&text("detail")).unwrap();
+    let expected = serde_json::json!({
+        "reason": "logout", "fields": ["a", "b"], "key": "k4.pid.x", "current": true,
+    });
+    assert_eq!(detail, expected);
+    assert_eq!(row.try_get::<Option<Uuid>>("", "actor").unwrap(), Some(user.as_uuid()));
+    assert_eq!(row.try_get::<Option<Uuid>>("", "subject").unwrap(), Some(session.as_uuid()));
+    assert_eq!(row.try_get::<i64>("", "record_time").unwrap(), 5_000_000);
+}
+
+#[tokio::test]
+async fn the_engine_refuses_to_change_or_delete_an_entry() {
+    let trail = Trail::new().await;
+    trail.record(2).await;
+    let db = trail.outbox.db();
+    assert!(db.execute_unprepared("UPDATE audit_log SET detail = '{}'").await.is_err());
+    trail.chain().await;
+    for sql in [
+        "UPDATE audit_log SET outcome = 'success'",
+        "UPDATE audit_log SET seq = NULL",
+        "UPDATE audit_log SET hash = x'00'",
+        "DELETE FROM audit_log",
+    ] {
+        assert!(db.execute_unprepared(sql).await.is_err(), "{sql}");
+    }
+    assert_eq!(trail.verdict().await.sound, 2);
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_the_trail_the_first_bad_place_is_named() {
+    for (sql, flaw) in [
+        ("UPDATE audit_log SET outcome = 'success' WHERE seq = 3", (3, Flaw::Altered)),
+        ("UPDATE audit_log SET address = '' WHERE seq = 3", (3, Flaw::Altered)),
+        ("UPDATE audit_log SET record_time = record_time + 1 WHERE seq = 1", (1, Flaw::Altered)),
+        ("UPDATE audit_log SET hash = x'00' WHERE seq = 5", (5, Flaw::Altered)),
+        ("DELETE FROM audit_log WHERE seq = 1", (1, Flaw::Missing)),
+        ("DELETE FROM audit_log WHERE seq = 3", (3, Flaw::Missing)),
+        ("DELETE FROM audit_log WHERE seq = 5", (5, Flaw::Missing)),
+        ("DELETE FROM audit_log", (1, Flaw::Missing)),
+        (
+            "UPDATE audit_log SET seq = 9 WHERE seq = 2; \
+             UPDATE audit_log SET seq = 2 WHERE seq = 3; \
+             UPDATE audit_log SET seq = 3 WHERE seq = 9",
+            (2, Flaw::Altered),
+        ),
+        (
+            "DELETE FROM audit_log WHERE seq = 4; \
+             UPDATE audit_log SET seq = 4 WHERE seq = 5",
+            (4, Flaw::Altered),
+        ),
+        (
+            "INSERT INTO audit_log SELECT zeroblob(16), record_time, actor, action, subject, outcome, \
+             address, detail, 6, hash FROM audit_log WHERE seq = 5",
+            (6, Flaw::Altered),
+        ),
+        (
+            "INSERT INTO audit_log SELECT zeroblob(16), record_time, actor, action, subject, \
+             outcome, address, detail, 0, hash FROM audit_log WHERE seq = 5",
+            (0, Flaw::Surplus),
+        ),
+        ("UPDATE audit_head SET seq = 4", (5, Flaw::Surplus)),
+        ("UPDATE audit_head SET hash = x'00'", (5, Flaw::Altered)),
+    ] {
+        let trail = Trail::new().await;
+        trail.record(5).await;
+        trail.chain().await;
+        assert_eq!(trail.flaw().await, None);
+        trail.tamper(sql).await;
+        assert_eq!(trail.flaw().await, Some(flaw), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn sequencers_that_work_at_once_make_one_chain() {
+    let trail = Trail::new().await;
+    trail.record(300).await;
+    tokio::join!(trail.chain(), trail.chain(), trail.record(30));
+    trail.chain().await;
+    assert_eq!(trail.verdict().await, Verdict { sound: 330, loose: 0, broken: None });
+}
+
+#[tokio::test]
+async fn a_cancelled_chain_ends() {
+    let trail = Trail::new().await;
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(Chain::new(trail.outbox.clone()).run(cancel.clone()));
+    cancel.cancel();
+    running.await.unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn entries_recorded_and_chained_in_any_turn_make_a_whole_chain(
+        turns in prop::collection::vec((0..5_usize, any::<bool>()), 1..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let trail = Trail::new().await;
+            let mut recorded = 0;
+            for (count, chain) in turns {
+                trail.record(count).await;
+                recorded += u64::try_from(count).unwrap();
+                if chain {
+                    trail.chain().await;
+                }
+            }
+            let Verdict { sound, loose, broken } = trail.verdict().await;
+            prop_assert_eq!((sound + loose, broken), (recorded, None));
+            Ok(())
+        })?;
+    }
+}

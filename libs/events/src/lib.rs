@@ -1,0 +1,36 @@
+//! Events without loss: outbox, relay, bus, inbox and dead letters.
+//!
+//! A change and its event are one transaction ([`Outbox::begin`],
+//! [`Unit::append`]); the [`Relay`] publishes what was committed on the [`Bus`]
+//! until every [`Consumer`] has it; a consumer's effect, its inbox entry and
+//! its own events are again one transaction. So an event is delivered at least
+//! once and has its effect exactly once, whatever dies in between.
+//!
+//! Nothing here knows what an event means, and no event may hold personal
+//! data: the tables of this crate are kept, listed and copied as they are.
+
+pub mod admin;
+mod backoff;
+mod bus;
+mod consumer;
+mod dead;
+mod entity;
+mod error;
+mod event;
+mod inbox;
+mod meter;
+mod migration;
+mod outbox;
+mod prune;
+mod relay;
+
+pub use backoff::Backoff;
+pub use bus::{Bus, Nack};
+pub use consumer::{Consumer, ConsumerOptions, Handler};
+pub use dead::DeadLetter;
+pub use error::Error;
+pub use event::{DATA_MAX, Event};
+pub use futures::future::BoxFuture;
+pub use migration::migrations;
+pub use outbox::{Outbox, Unit};
+pub use relay::{Relay, RelayOptions};

@@ -1,0 +1,194 @@
+//! The only way to publish: an event is appended in the transaction of the
+//! change that it tells of.
+
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use countersign_types::{Clock, EventId, Timestamp};
+use prost::{Message, Name};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, Set,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, OnConflict, Query},
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{
+    DATA_MAX, Error,
+    entity::{outbox, sequence},
+};
+
+/// One service's database, and the events that happen in it. Clones are the
+/// same outbox.
+#[derive(Clone)]
+pub struct Outbox(Arc<Inner>);
+
+struct Inner {
+    db: DatabaseConnection,
+    clock: Clock,
+    source: &'static str,
+    wake: Notify,
+}
+
+/// A transaction that can append events. Dropped without a commit, it is
+/// rolled back, and its events never were.
+pub struct Unit {
+    txn: DatabaseTransaction,
+    outbox: Outbox,
+    appended: AtomicBool,
+}
+
+impl Outbox {
+    /// The outbox in `db`; `source` is the service's name, such as `auth`.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, clock: Clock, source: &'static str) -> Self {
+        Self(Arc::new(Inner { db, clock, source, wake: Notify::new() }))
+    }
+
+    /// Begins a transaction that writes. On SQLite it takes the write lock at
+    /// once (`BEGIN IMMEDIATE`): a transaction that reads first and writes
+    /// later can fail at its first write, whatever the busy timeout.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn begin(&self) -> Result<Unit, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let txn = self.0.db.begin_with_options(options).await?;
+        Ok(Unit { txn, outbox: self.clone(), appended: AtomicBool::new(false) })
+    }
+
+    /// The database, for reads outside a transaction.
+    #[must_use]
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.0.db
+    }
+
+    /// The clock that gives events their times.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Resolves when events were committed since it last resolved.
+    pub(crate) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+}
+
+impl Unit {
+    /// Appends an event that happened to `aggregate`, and gives it its place
+    /// among the events of that aggregate. Events of the nil aggregate have no
+    /// order.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::TooLong`] above [`DATA_MAX`] bytes.
+    pub async fn append<E: Message + Name>(
+        &self,
+        aggregate: Uuid,
+        event: &E,
+    ) -> Result<EventId, Error> {
+        let data = event.encode_to_vec();
+        if data.len() > DATA_MAX {
+            return Err(Error::TooLong { kind: E::full_name(), length: data.len() });
+        }
+        let sequence = self.next_sequence(aggregate).await?;
+        // After the sequence, which waits for other writers of the aggregate:
+        // so ids sort like sequences.
+        let id = EventId::generate();
+        let now = self.now().as_micros();
+        let row = outbox::ActiveModel {
+            id: Set(id.as_uuid()),
+            kind: Set(E::full_name()),
+            source: Set(self.outbox.0.source.to_owned()),
+            aggregate: Set(aggregate),
+            sequence: Set(sequence),
+            create_time: Set(now),
+            data: Set(data),
+            published_time: Set(None),
+            next_attempt_time: Set(now),
+            attempts: Set(0),
+        };
+        outbox::Entity::insert(row).exec_without_returning(&self.txn).await?;
+        self.appended.store(true, Ordering::Relaxed);
+        Ok(id)
+    }
+
+    /// Makes the change and its events permanent, and wakes the relay.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; whether the commit took place is then not known.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.txn.commit().await?;
+        if self.appended.into_inner() {
+            self.outbox.0.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The time at which what happens in this unit happens.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.outbox.0.clock.now()
+    }
+
+    /// Undoes everything and gives the connection back before it returns;
+    /// dropping the unit does the same a little later.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; the change is undone all the same.
+    pub async fn rollback(self) -> Result<(), Error> {
+        Ok(self.txn.rollback().await?)
+    }
+
+    async fn next_sequence(&self, aggregate: Uuid) -> Result<Option<i64>, DbErr> {
+        if aggregate.is_nil() {
+            return Ok(None);
+        }
+        let last = (sequence::Entity, sequence::Column::Last);
+        let next = Query::insert()
+            .into_table(sequence::Entity)
+            .columns([sequence::Column::Aggregate, sequence::Column::Last])
+            .values_panic([Expr::value(aggregate), Expr::value(1_i64)])
+            .on_conflict(
+                OnConflict::column(sequence::Column::Aggregate)
+                    .value(sequence::Column::Last, Expr::col(last).add(1_i64))
+                    .to_owned(),
+            )
+            .returning_col(sequence::Column::Last)
+            .take();
+        match self.txn.query_one(&next).await? {
+            Some(row) => row.try_get("", "last").map(Some),
+            None => Err(DbErr::RecordNotInserted),
+        }
+    }
+}
+
+impl Deref for Unit {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.txn
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbox({})", self.0.source)
+    }
+}
+
+impl fmt::Debug for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unit({})", self.outbox.0.source)
+    }
+}
