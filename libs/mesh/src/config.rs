@@ -1,0 +1,22 @@
+//! Configuration: defaults, then a TOML file, then the environment, then the
+//! command line; each overrides what came before.
+//!
+//! A setting is named by its path, such as `server.listen`, and in the
+//! environment by `COUNTERSIGN_SERVER__LISTEN`. Unknown names are refused wherever
+//! they stand. Secrets are never values: a setting that ends in `_file` names the
+//! file that holds one.
+
+mod database;
+mod keys;
+mod limits;
+mod load;
+mod log;
+mod reference;
+mod server;
+
+pub use database::DatabaseConfig;
+pub use limits::{duration_in_range, in_range};
+pub use load::{PREFIX, Sources, load};
+pub use log::{LogConfig, LogFormat};
+pub use reference::{effective, reference};
+pub use server::ServerConfig;

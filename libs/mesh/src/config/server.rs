@@ -1,0 +1,104 @@
+//! Settings of the server; every limit has a range.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{duration_in_range, in_range};
+use crate::Error;
+
+/// How the server listens, and what it bears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Largest request message, in bytes, 1024 to 16777216. A larger one is answered with RESOURCE_EXHAUSTED.
+    pub max_message_bytes: u32,
+    /// Largest headers of a request, in bytes, 8192 to 1048576. Larger ones are answered with RESOURCE_EXHAUSTED. An access token takes up to 4096 of them.
+    pub max_header_bytes: u32,
+    /// Open connections, 1 to 100000. One more is closed at once.
+    pub max_connections: u32,
+    /// Open calls on one connection, 1 to 10000. A client waits with one more.
+    pub max_concurrent_streams: u32,
+    /// Calls that are worked on at a time, over all connections, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED.
+    pub max_concurrent_calls: u32,
+    /// How long a new connection may take to speak HTTP/2, 1s to 1m.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub handshake_timeout: Duration,
+    /// How long a call may take when its client sets no deadline, 100ms to 10m. A stream only has to begin in this time.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub request_timeout: Duration,
+    /// The longest deadline that a client can ask for, from `request_timeout` to 1h.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub max_request_timeout: Duration,
+    /// After which silence a client is asked for a sign of life, 1s to 1h.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub keepalive_interval: Duration,
+    /// How long a client may take to give it before its connection is closed, 1s to 5m.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub keepalive_timeout: Duration,
+    /// Send small packets at once (TCP_NODELAY).
+    pub tcp_nodelay: bool,
+    /// How long open calls, and then background tasks, may take to end when the server stops, 0s to 10m.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+            max_message_bytes: 1024 * 1024,
+            max_header_bytes: 16 * 1024,
+            max_connections: 1024,
+            max_concurrent_streams: 128,
+            max_concurrent_calls: 512,
+            handshake_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(15),
+            max_request_timeout: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            tcp_nodelay: true,
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Checks every range; `section` is where these settings stand, such as `server`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for the first value that lies outside of its range.
+    pub fn validate(&self, section: &str) -> Result<(), Error> {
+        const SECOND: Duration = Duration::from_secs(1);
+        const MINUTE: Duration = Duration::from_secs(60);
+        let key = |name: &str| format!("{section}.{name}");
+        in_range(&key("max_message_bytes"), &self.max_message_bytes, &(1024..=16 * 1024 * 1024))?;
+        in_range(&key("max_header_bytes"), &self.max_header_bytes, &(8 * 1024..=1024 * 1024))?;
+        in_range(&key("max_connections"), &self.max_connections, &(1..=100_000))?;
+        in_range(&key("max_concurrent_streams"), &self.max_concurrent_streams, &(1..=10_000))?;
+        in_range(&key("max_concurrent_calls"), &self.max_concurrent_calls, &(1..=100_000))?;
+        for (name, value, range) in [
+            ("handshake_timeout", self.handshake_timeout, SECOND..=MINUTE),
+            ("request_timeout", self.request_timeout, SECOND / 10..=10 * MINUTE),
+            ("max_request_timeout", self.max_request_timeout, self.request_timeout..=60 * MINUTE),
+            ("keepalive_interval", self.keepalive_interval, SECOND..=60 * MINUTE),
+            ("keepalive_timeout", self.keepalive_timeout, SECOND..=5 * MINUTE),
+            ("drain_timeout", self.drain_timeout, Duration::ZERO..=10 * MINUTE),
+        ] {
+            duration_in_range(&key(name), value, &range)?;
+        }
+        Ok(())
+    }
+}

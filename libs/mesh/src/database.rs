@@ -1,0 +1,131 @@
+//! The database: opening it the same way everywhere, and bringing its schema up
+//! to date. What went wrong with it becomes a fault in `fault`.
+
+mod fault;
+
+use std::{
+    fs::OpenOptions,
+    io::{self, ErrorKind},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm_migration::MigratorTrait;
+use secrecy::ExposeSecret;
+
+use crate::{Error, config::DatabaseConfig};
+pub use fault::fault;
+
+/// Nobody but the owner reads the file.
+const PRIVATE: u32 = 0o600;
+
+/// Opens the database at `url`: `sqlite://PATH` (made with mode 0600 when it is
+/// missing; its folder has to exist), `sqlite::memory:`, or `postgres://…`.
+///
+/// SQLite runs in WAL mode with `synchronous=FULL`, so that a commit survives a
+/// power cut, and with foreign keys. Statements are never logged: they would
+/// carry their values along.
+///
+/// # Errors
+/// [`Error::Connect`] says what can not be opened and why, without a password.
+pub async fn connect(config: &DatabaseConfig, url: &str) -> Result<DatabaseConnection, Error> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(config.max_connections)
+        .acquire_timeout(config.acquire_timeout)
+        .connect_timeout(config.acquire_timeout)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false);
+    let target = match url.strip_prefix("sqlite:") {
+        Some(":memory:") => {
+            in_memory(config, &mut options);
+            "the database in memory".to_owned()
+        }
+        Some(path) => {
+            let path =
+                path.strip_prefix("//").unwrap_or(path).split('?').next().unwrap_or_default();
+            in_file(config, Path::new(path), &mut options).map_err(|reason| Error::Connect {
+                target: format!("the database {path}"),
+                reason,
+            })?;
+            format!("the database {path}")
+        }
+        None => {
+            options.statement_timeout(config.statement_timeout);
+            options.set_application_name("countersign");
+            "the PostgreSQL database".to_owned()
+        }
+    };
+    let connection = Database::connect(options).await;
+    connection.map_err(|error| Error::Connect { target, reason: reason(&error) })
+}
+
+/// Opens the database that `config` names, else the one at `default`; as [`connect`].
+///
+/// # Errors
+/// [`Error::Connect`], and [`Error::Read`] when the file with the URL can not be read.
+pub async fn open(config: &DatabaseConfig, default: &str) -> Result<DatabaseConnection, Error> {
+    connect(config, config.secret_url(default)?.expose_secret()).await
+}
+
+/// Applies the migrations of `M` that are not applied yet, in their order.
+///
+/// # Errors
+/// [`Error::Migrate`] when one fails.
+pub async fn migrate<M: MigratorTrait>(database: &DatabaseConnection) -> Result<(), Error> {
+    M::up(database, None).await.map_err(Error::Migrate)
+}
+
+fn in_file(
+    config: &DatabaseConfig,
+    path: &Path,
+    options: &mut ConnectOptions,
+) -> Result<(), String> {
+    create_private(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => "its folder does not exist".to_owned(),
+        _ => error.to_string(),
+    })?;
+    let (path, busy_timeout) = (path.to_owned(), config.busy_timeout);
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .filename(&path)
+            .busy_timeout(busy_timeout)
+            .foreign_keys(true)
+            .pragma("journal_mode", "WAL")
+            .pragma("synchronous", "FULL")
+    });
+    Ok(())
+}
+
+/// One connection that never closes, for the database lives no longer than that.
+fn in_memory(config: &DatabaseConfig, options: &mut ConnectOptions) {
+    let busy_timeout = config.busy_timeout;
+    options.max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+    options
+        .map_sqlx_sqlite_opts(move |sqlite| sqlite.busy_timeout(busy_timeout).foreign_keys(true));
+}
+
+fn create_private(path: &Path) -> io::Result<()> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path);
+    match created {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Only what the engine says: an error of the configuration could repeat the URL.
+fn reason(error: &DbErr) -> String {
+    use sea_orm::{RuntimeErr, sqlx};
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(inner)) => match inner.as_ref() {
+            sqlx::Error::Configuration(_) => "the URL is not valid".to_owned(),
+            sqlx::Error::Database(database) => database.message().to_owned(),
+            sqlx::Error::Io(io) => io.to_string(),
+            other => other.to_string(),
+        },
+        DbErr::Conn(RuntimeErr::Internal(_)) => "the URL is not valid".to_owned(),
+        DbErr::ConnectionAcquire(error) => error.to_string(),
+        _ => "the database refuses the connection".to_owned(),
+    }
+}

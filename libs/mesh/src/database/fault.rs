@@ -1,0 +1,133 @@
+//! What a failed statement means to the client: whether it is worth another try,
+//! and no more than that. The text of the database stays here.
+
+use std::time::Duration;
+
+use countersign_types::{Code, Fault};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxSqliteError, sqlx};
+
+/// Another writer is at work, or every connection is taken.
+const SOON: Duration = Duration::from_millis(100);
+/// The database restarts.
+const LATER: Duration = Duration::from_secs(1);
+/// An operator has to come.
+const MUCH_LATER: Duration = Duration::from_secs(30);
+
+/// What kind of trouble it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Busy,
+    Away,
+    Full,
+    ReadOnly,
+    Ours,
+}
+
+/// The fault of a failed statement: UNAVAILABLE with a time to try again when
+/// the storage is busy, away, full or read-only, INTERNAL in all other cases.
+/// Logs the code of the engine, and never its text, for that can hold values.
+#[must_use]
+pub fn fault(error: &DbErr) -> Fault {
+    let trouble = trouble(error);
+    let code = code(error);
+    let code = code.as_deref().unwrap_or("none");
+    if trouble == Trouble::Ours {
+        tracing::error!(error.kind = kind(error), db.code = code, "a statement failed");
+    } else {
+        tracing::warn!(error.kind = kind(error), db.code = code, "the database is not available");
+    }
+    let unavailable =
+        |reason, message, span| Fault::new(Code::Unavailable, reason, message).retry_after(span);
+    match trouble {
+        Trouble::Busy => unavailable("STORAGE_BUSY", "the storage is busy", SOON),
+        Trouble::Away => unavailable("STORAGE_UNAVAILABLE", "the storage is not available", LATER),
+        Trouble::Full => unavailable("STORAGE_FULL", "the storage is full", MUCH_LATER),
+        Trouble::ReadOnly => {
+            unavailable("STORAGE_READ_ONLY", "the storage can not be written", MUCH_LATER)
+        }
+        Trouble::Ours => Fault::internal(),
+    }
+}
+
+fn trouble(error: &DbErr) -> Trouble {
+    if let DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) = error {
+        return Trouble::Busy;
+    }
+    if let DbErr::ConnectionAcquire(_) = error {
+        return Trouble::Away;
+    }
+    match driver(error) {
+        Some(sqlx::Error::PoolTimedOut) => Trouble::Busy,
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed,
+        ) => Trouble::Away,
+        Some(sqlx::Error::Database(database)) => {
+            let code = database.code();
+            let code = code.as_deref().unwrap_or_default();
+            if database.try_downcast_ref::<SqlxSqliteError>().is_some() {
+                sqlite(code)
+            } else {
+                postgres(code)
+            }
+        }
+        _ => Trouble::Ours,
+    }
+}
+
+/// <https://www.sqlite.org/rescode.html>: the low byte is the primary code.
+fn sqlite(code: &str) -> Trouble {
+    match code.parse::<i32>().map(|code| code & 0xff) {
+        Ok(5 | 6) => Trouble::Busy,
+        Ok(8) => Trouble::ReadOnly,
+        Ok(13) => Trouble::Full,
+        // I/O error, can not open, locking protocol.
+        Ok(10 | 14 | 15) => Trouble::Away,
+        _ => Trouble::Ours,
+    }
+}
+
+/// PostgreSQL, appendix A: error codes.
+fn postgres(code: &str) -> Trouble {
+    match code {
+        // Serialization failure, deadlock, lock not available, too many connections.
+        "40001" | "40P01" | "55P03" | "53300" => Trouble::Busy,
+        "53100" => Trouble::Full,
+        "25006" => Trouble::ReadOnly,
+        // Out of memory, statement timeout, shutdowns and restarts, I/O error.
+        "53200" | "57014" | "57P01" | "57P02" | "57P03" | "58030" => Trouble::Away,
+        _ if code.starts_with("08") => Trouble::Away,
+        _ => Trouble::Ours,
+    }
+}
+
+fn driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(inner))
+        | DbErr::Exec(RuntimeErr::SqlxError(inner))
+        | DbErr::Query(RuntimeErr::SqlxError(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn code(error: &DbErr) -> Option<String> {
+    match driver(error)? {
+        sqlx::Error::Database(database) => database.code().map(Into::into),
+        _ => None,
+    }
+}
+
+fn kind(error: &DbErr) -> &'static str {
+    match error {
+        DbErr::ConnectionAcquire(_) => "acquire",
+        DbErr::Conn(_) => "connection",
+        DbErr::Exec(_) => "execution",
+        DbErr::Query(_) => "query",
+        DbErr::RecordNotFound(_) | DbErr::RecordNotInserted | DbErr::RecordNotUpdated => "record",
+        DbErr::Type(_) | DbErr::TryIntoErr { .. } | DbErr::Json(_) => "type",
+        _ => "other",
+    }
+}

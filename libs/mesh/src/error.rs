@@ -1,0 +1,88 @@
+//! What stops a process from starting or makes it stop. Operators read these;
+//! clients never do.
+
+use std::{io, path::PathBuf};
+
+/// Why a process can not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that was named can not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A configuration file is not TOML.
+    #[error("{path} is not valid TOML: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why, without the text of the file.
+        reason: String,
+    },
+    /// A setting that does not exist.
+    #[error("unknown setting {key} in {origin}{hint}")]
+    UnknownKey {
+        /// The key or variable as it was written.
+        key: String,
+        /// The file, `the environment` or `the command line`.
+        origin: String,
+        /// Empty, or the setting that was probably meant.
+        hint: String,
+    },
+    /// A value of the wrong type or form.
+    #[error("{key} in {origin}: {reason}")]
+    BadValue {
+        /// The key.
+        key: String,
+        /// The file, the variable or `the command line`.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value of the right form that can not be used.
+    #[error("{key} {reason}")]
+    OutOfRange {
+        /// The key.
+        key: String,
+        /// What is allowed.
+        reason: String,
+    },
+    /// The settings can not be written as TOML.
+    #[error("cannot print the settings: {0}")]
+    Render(String),
+    /// The database can not be opened.
+    #[error("cannot open {target}: {reason}")]
+    Connect {
+        /// The database, without its password.
+        target: String,
+        /// What the system or the engine says.
+        reason: String,
+    },
+    /// A migration failed; the database is as it was before it.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(sea_orm::DbErr),
+    /// Logging is set up already, or the level can not be read.
+    #[error("cannot set up logging: {0}")]
+    Logs(String),
+    /// The system refuses to deliver signals.
+    #[error("cannot listen for signals: {0}")]
+    Signal(io::Error),
+    /// Two parts want to serve one service.
+    #[error("the service {0} is mounted twice")]
+    MountedTwice(String),
+    /// The descriptors that reflection serves are broken.
+    #[error("cannot serve reflection: {0}")]
+    Reflection(String),
+    /// A background task panicked, so the process stopped rather than run on
+    /// without it.
+    #[error("the task {task} of {part} panicked")]
+    TaskPanicked {
+        /// The part.
+        part: &'static str,
+        /// The task.
+        task: &'static str,
+    },
+}

@@ -1,0 +1,19 @@
+//! How a process takes part: server, health, configuration, database, logs and
+//! shutdown.
+//!
+//! A service hands over a [`Part`]: routes, tasks and whether it is ready. The
+//! [`Server`](server::Server) runs any number of parts behind one ordered stack.
+//! Nothing here knows what a service does, and nothing here decides who may call.
+
+pub mod config;
+pub mod database;
+mod error;
+pub mod health;
+pub mod logs;
+mod part;
+mod reflection;
+pub mod server;
+pub mod shutdown;
+
+pub use error::Error;
+pub use part::{Part, Readiness, Task};

@@ -1,0 +1,161 @@
+//! What a service hands to the server: routes, tasks and whether it is ready.
+
+use std::{convert::Infallible, fmt, future::Future};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
+
+/// Adds the services of a part to the routes of a server.
+pub type Routes = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
+
+/// One service's share of a process.
+pub struct Part {
+    /// What logs call it, such as `auth`.
+    pub name: &'static str,
+    /// Full names of the gRPC services it serves; health and reflection know them by these.
+    pub services: Vec<&'static str>,
+    /// Mounts these services.
+    pub routes: Routes,
+    /// What runs beside the calls, until the server has drained.
+    pub tasks: Vec<Task>,
+    /// Whether calls can be taken.
+    pub ready: Readiness,
+}
+
+/// Something that runs for as long as the server does.
+pub struct Task {
+    /// What logs call it, such as `relay`.
+    pub name: &'static str,
+    /// The work. It returns soon after the token is cancelled.
+    pub run: Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>,
+}
+
+/// Whether a part can take calls; follows the sender it was made from.
+#[derive(Clone)]
+pub struct Readiness(watch::Receiver<bool>);
+
+impl Part {
+    /// A part without services or tasks, ready from the start.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            services: Vec::new(),
+            routes: Box::new(|_| ()),
+            tasks: Vec::new(),
+            ready: Readiness::always(),
+        }
+    }
+
+    /// The same part with one more gRPC service, as `protect`ed by the guard.
+    #[must_use]
+    pub fn service<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.services.push(S::NAME);
+        let before = self.routes;
+        self.routes = Box::new(move |routes| {
+            before(routes);
+            routes.add_service(service);
+        });
+        self
+    }
+
+    /// The same part with one more task.
+    #[must_use]
+    pub fn task(mut self, task: Task) -> Self {
+        self.tasks.push(task);
+        self
+    }
+
+    /// The same part, ready when `ready` says so.
+    #[must_use]
+    pub fn ready(mut self, ready: impl Into<Readiness>) -> Self {
+        self.ready = ready.into();
+        self
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, services, tasks, ready, routes: _ } = self;
+        f.debug_struct("Part")
+            .field("name", name)
+            .field("services", services)
+            .field("tasks", tasks)
+            .field("ready", ready)
+            .finish()
+    }
+}
+
+impl Task {
+    /// A task that runs until it is done or the token it gets is cancelled.
+    pub fn new<F, R>(name: &'static str, run: F) -> Self
+    where
+        F: FnOnce(CancellationToken) -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        Self { name, run: Box::new(|cancel| run(cancel).boxed()) }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({})", self.name)
+    }
+}
+
+impl Readiness {
+    /// Ready from the start and for good.
+    #[must_use]
+    pub fn always() -> Self {
+        // A receiver keeps the last value when its sender is gone.
+        Self(watch::channel(true).1)
+    }
+
+    /// Ready when the sender says `true`; starts as `ready`.
+    #[must_use]
+    pub fn new(ready: bool) -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(ready);
+        (sender, Self(receiver))
+    }
+
+    /// Whether it is ready now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Whether it is ready now; [`changed`](Self::changed) waits for the next change after this.
+    pub(crate) fn look(&mut self) -> bool {
+        *self.0.borrow_and_update()
+    }
+
+    /// Waits for a change; for ever when none can come.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            futures::future::pending::<()>().await;
+        }
+    }
+}
+
+impl From<watch::Receiver<bool>> for Readiness {
+    fn from(receiver: watch::Receiver<bool>) -> Self {
+        Self(receiver)
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Readiness({})", self.is_ready())
+    }
+}

@@ -1,0 +1,63 @@
+//! The stack that every call passes, as one ordered list.
+
+use std::{future::Future, sync::Arc};
+
+use tonic::{body::Body, service::Routes};
+use tower::{Service, ServiceBuilder, layer::layer_fn};
+
+use super::{
+    access_log::AccessLog, contain::Contain, content_type::ContentType, deadline::Deadline,
+    explain::Explain, header_limit::HeaderLimit, limit::Limit, request_id::RequestId,
+};
+use crate::config::ServerConfig;
+
+/// A call on its way in.
+pub(super) type Request = http::Request<Body>;
+/// An answer on its way out.
+pub(super) type Response = http::Response<Body>;
+
+/// One stage of the stack: what it does before and after the stages below it.
+pub(super) trait Stage: Send + Sync + 'static {
+    /// Answers a call.
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
+pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
+    ServiceBuilder::new()
+        // First, so that everything below can name the call.
+        .layer(layer_fn(RequestId::new))
+        // Sees the status that the client sees, whoever below has made it.
+        .layer(layer_fn(AccessLog::new))
+        // What is not gRPC gets an HTTP answer, which nothing below could read.
+        .layer(layer_fn(ContentType::new))
+        // As early as a status can be given: nothing else shall read these headers.
+        .layer(layer_fn(|next| HeaderLimit::new(next, config.max_header_bytes)))
+        // Above all that makes errors: none leaves without a reason for programs.
+        .layer(layer_fn(Explain::new))
+        // Above all that can panic; below the log, which counts a panic as any INTERNAL.
+        .layer(layer_fn(Contain::new))
+        // Before the deadline: a call that is shed must cost next to nothing.
+        .layer(layer_fn(|next| Limit::new(next, config.max_concurrent_calls)))
+        // Last, so that the time counts the work, the reading of the request included.
+        .layer(layer_fn(|next| Deadline::new(next, config)))
+        .service(Mounted(routes))
+}
+
+/// The services, with the guard before each.
+struct Mounted(Routes);
+
+impl Stage for Mounted {
+    async fn handle(&self, request: Request) -> Response {
+        match self.0.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl<S: Stage> Stage for Arc<S> {
+    async fn handle(&self, request: Request) -> Response {
+        S::handle(self, request).await
+    }
+}
