@@ -7,6 +7,7 @@
 //! file that holds one.
 
 mod database;
+pub mod duration;
 mod keys;
 mod limits;
 mod load;

@@ -83,7 +83,12 @@ pub(crate) fn filter(config: &LogConfig) -> Result<EnvFilter, Error> {
 /// Whether a line of this target and level can not hold what must stay inside.
 fn is_safe(target: &str, level: Level) -> bool {
     let krate = target.split("::").next().unwrap_or_default();
-    level <= Level::INFO || !TALKATIVE.contains(&krate)
+    let most = match krate {
+        // Its every start is worth a line to it, and says nothing.
+        "sea_orm_migration" => Level::WARN,
+        _ => Level::INFO,
+    };
+    level <= most || !TALKATIVE.contains(&krate)
 }
 
 impl FormatTime for TimeOfDay {

@@ -30,6 +30,8 @@ fn builder(services: &[&str]) -> Builder<'static> {
     let builder = Builder::configure()
         .register_encoded_file_descriptor_set(countersign_contracts::DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(health::DESCRIPTOR_SET)
+        // So that clients can read the details of a refusal.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET);
     services

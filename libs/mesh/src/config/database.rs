@@ -20,15 +20,15 @@ pub struct DatabaseConfig {
     /// Connections to the database, 1 to 500.
     pub max_connections: u32,
     /// How long a call waits for a free connection, 100ms to 1m.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub acquire_timeout: Duration,
     /// How long SQLite waits for another writer, 100ms to 1m.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub busy_timeout: Duration,
     /// How long PostgreSQL may take for one statement, 100ms to 10m.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub statement_timeout: Duration,
 }

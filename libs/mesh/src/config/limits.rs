@@ -2,8 +2,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
-use humantime_serde::re::humantime::format_duration;
-
+use super::duration::text;
 use crate::Error;
 
 /// Refuses a `value` of the setting `key` that lies outside of `range`.
@@ -36,7 +35,7 @@ pub fn duration_in_range(
     if range.contains(&value) {
         return Ok(());
     }
-    let [from, to, value] = [*range.start(), *range.end(), value].map(format_duration);
+    let [from, to, value] = [*range.start(), *range.end(), value].map(text);
     Err(Error::OutOfRange {
         key: key.to_owned(),
         reason: format!("must be from {from} to {to}, and is {value}"),

@@ -28,29 +28,29 @@ pub struct ServerConfig {
     /// Calls that are worked on at a time, over all connections, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED.
     pub max_concurrent_calls: u32,
     /// How long a new connection may take to speak HTTP/2, 1s to 1m.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub handshake_timeout: Duration,
     /// How long a call may take when its client sets no deadline, 100ms to 10m. A stream only has to begin in this time.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub request_timeout: Duration,
     /// The longest deadline that a client can ask for, from `request_timeout` to 1h.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub max_request_timeout: Duration,
     /// After which silence a client is asked for a sign of life, 1s to 1h.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub keepalive_interval: Duration,
     /// How long a client may take to give it before its connection is closed, 1s to 5m.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub keepalive_timeout: Duration,
     /// Send small packets at once (TCP_NODELAY).
     pub tcp_nodelay: bool,
     /// How long open calls, and then background tasks, may take to end when the server stops, 0s to 10m.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub drain_timeout: Duration,
 }
