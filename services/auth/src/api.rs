@@ -1,0 +1,158 @@
+//! The calls of `countersign.auth.v1`.
+//!
+//! What the contract can express is checked, and who may call is decided,
+//! before anything here runs. Knows nothing of gRPC. Each flow is a file.
+
+mod ending;
+mod login;
+mod refresh;
+mod sessions;
+
+use std::{mem, ops::Deref, sync::Arc};
+
+use countersign_contracts::auth::v1::{
+    self as contract, AuthService, GetVerificationKeysRequest, GetVerificationKeysResponse,
+    ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
+    LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
+    RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
+    RevokeSessionResponse, SessionService,
+};
+use countersign_events::Outbox;
+use countersign_guard::{Call, PublicCall, Revocations};
+use countersign_types::{Clock, Timestamp};
+use sea_orm::DatabaseConnection;
+
+use crate::{
+    Config, Error, convert,
+    issuer::Issuer,
+    keys::KeyStore,
+    meter::Meter,
+    registrar::{Made, Registrar, Wish},
+    throttle::Throttle,
+};
+
+pub(crate) use sessions::SessionOwner;
+
+/// Answers the calls; clones answer together.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Auth>);
+
+/// What the flows work with.
+pub(crate) struct Auth {
+    pub(crate) config: Config,
+    pub(crate) outbox: Outbox,
+    pub(crate) registrar: Registrar,
+    pub(crate) throttle: Throttle,
+    pub(crate) issuer: Issuer,
+    pub(crate) keys: KeyStore,
+    pub(crate) revocations: Revocations,
+    pub(crate) meter: Meter,
+}
+
+impl Api {
+    pub(crate) fn new(auth: Auth) -> Self {
+        Self(Arc::new(auth))
+    }
+}
+
+impl Auth {
+    fn db(&self) -> &DatabaseConnection {
+        self.outbox.db()
+    }
+
+    fn clock(&self) -> &Clock {
+        self.outbox.clock()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+}
+
+impl Deref for Api {
+    type Target = Auth;
+
+    fn deref(&self) -> &Auth {
+        &self.0
+    }
+}
+
+impl AuthService for Api {
+    type Error = Error;
+
+    async fn register(&self, call: PublicCall<RegisterRequest>) -> Result<RegisterResponse, Error> {
+        let RegisterRequest { email, password } = call.message;
+        let address = call.peer.address;
+        self.throttle.admit_registration(address)?;
+        let wish = Wish { email, password, roles: Vec::new(), address };
+        let account = match (self.registrar.register(wish).await?, self.config.registration.quiet) {
+            (Made::New(account), false) => convert::account(&account),
+            (Made::Taken(_), false) => return Err(Error::EmailTaken),
+            (Made::New(account) | Made::Taken(account), true) => {
+                contract::Account { id: String::new(), ..convert::account(&account) }
+            }
+        };
+        Ok(RegisterResponse { account: Some(account) })
+    }
+
+    async fn login(&self, call: PublicCall<LoginRequest>) -> Result<LoginResponse, Error> {
+        let PublicCall { mut message, peer, .. } = call;
+        let password = mem::take(&mut message.password);
+        let label = mem::take(&mut message.device_label);
+        let result = self.log_in(&message.email, password, label, &peer).await;
+        self.meter.login(&result);
+        result
+    }
+
+    async fn refresh(&self, call: PublicCall<RefreshRequest>) -> Result<RefreshResponse, Error> {
+        let result = self.renew(&call.message.refresh_token, call.peer.address).await;
+        self.meter.refresh(&result);
+        result.map(convert::refresh)
+    }
+
+    async fn logout(&self, call: Call<LogoutRequest>) -> Result<LogoutResponse, Error> {
+        self.log_out(&call.caller, &call.peer).await?;
+        Ok(LogoutResponse {})
+    }
+
+    async fn get_verification_keys(
+        &self,
+        _call: PublicCall<GetVerificationKeysRequest>,
+    ) -> Result<GetVerificationKeysResponse, Error> {
+        let now = self.now();
+        let keys = self.keys.all();
+        Ok(GetVerificationKeysResponse {
+            keys: keys.iter().filter_map(|key| convert::key(key, now)).collect(),
+            issuer: self.issuer.name().to_owned(),
+        })
+    }
+}
+
+impl SessionService for Api {
+    type Error = Error;
+
+    async fn list_sessions(
+        &self,
+        call: Call<ListSessionsRequest>,
+    ) -> Result<ListSessionsResponse, Error> {
+        let Call { message, caller, permit, .. } = call;
+        self.page_of_sessions(&permit, &caller, message.page_size, &message.page_token).await
+    }
+
+    async fn revoke_session(
+        &self,
+        call: Call<RevokeSessionRequest>,
+    ) -> Result<RevokeSessionResponse, Error> {
+        self.end_one(&call.permit, &call.caller, &call.peer).await?;
+        Ok(RevokeSessionResponse {})
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        call: Call<RevokeAllSessionsRequest>,
+    ) -> Result<RevokeAllSessionsResponse, Error> {
+        let keep = call.message.keep_current.then(|| call.caller.session_id());
+        let count = self.end_all(&call.permit, &call.caller, keep, &call.peer).await?;
+        Ok(RevokeAllSessionsResponse { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) })
+    }
+}

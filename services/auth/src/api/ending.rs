@@ -1,0 +1,122 @@
+//! Ending sessions: logging out, and revoking from afar. Ending what has ended
+//! changes nothing and is no error.
+
+use countersign_audit::{Action, Entry, Outcome, Value};
+use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
+use countersign_events::Unit;
+use countersign_guard::{Caller, Peer, Permit};
+use countersign_types::SessionId;
+
+use super::Auth;
+use crate::{
+    Error, convert,
+    store::{
+        revocation::{self, Revoked},
+        session::Reason,
+    },
+};
+
+/// Sessions that one transaction ends: nobody else can write meanwhile.
+const BATCH: u64 = 100;
+
+impl Auth {
+    pub(crate) async fn log_out(&self, caller: &Caller, peer: &Peer) -> Result<(), Error> {
+        let now = self.now();
+        let unit = self.outbox.begin().await?;
+        let Some(revoked) = revocation::own(&*unit, caller, now).await? else {
+            self.refuse_tokens(caller.session_id());
+            return Ok(unit.rollback().await?);
+        };
+        let event = UserLoggedOut {
+            user_id: revoked.user.to_string(),
+            session_id: revoked.session.to_string(),
+            logout_time: Some(convert::time(now)),
+        };
+        unit.append(revoked.user.as_uuid(), &event).await?;
+        self.record(&unit, "logout", caller, &[revoked], peer).await?;
+        self.finish(unit, &[revoked], Reason::Logout).await
+    }
+
+    pub(crate) async fn end_one(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        peer: &Peer,
+    ) -> Result<(), Error> {
+        let unit = self.outbox.begin().await?;
+        let Some(revoked) = revocation::permitted(&*unit, permit, self.now()).await? else {
+            self.refuse_tokens(permit.resource_as()?);
+            return Ok(unit.rollback().await?);
+        };
+        self.record(&unit, "revoked", caller, &[revoked], peer).await?;
+        self.finish(unit, &[revoked], Reason::Revoked).await
+    }
+
+    /// How many sessions it ended.
+    pub(crate) async fn end_all(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        keep: Option<SessionId>,
+        peer: &Peer,
+    ) -> Result<usize, Error> {
+        let mut count = 0;
+        loop {
+            let unit = self.outbox.begin().await?;
+            let revoked = revocation::all(&*unit, permit, keep, BATCH, self.now()).await?;
+            if revoked.is_empty() {
+                unit.rollback().await?;
+                return Ok(count);
+            }
+            count += revoked.len();
+            self.record(&unit, "revoked", caller, &revoked, peer).await?;
+            self.finish(unit, &revoked, Reason::Revoked).await?;
+        }
+    }
+
+    /// Appends the events, commits, and refuses the tokens here at once; the
+    /// event does the same again, should this process die in between.
+    pub(super) async fn finish(
+        &self,
+        unit: Unit,
+        revoked: &[Revoked],
+        reason: Reason,
+    ) -> Result<(), Error> {
+        for Revoked { session, user } in revoked {
+            let event = SessionRevoked {
+                user_id: user.to_string(),
+                session_id: session.to_string(),
+                reason: convert::reason(reason).into(),
+                revoke_time: Some(convert::time(self.now())),
+            };
+            unit.append(session.as_uuid(), &event).await?;
+        }
+        unit.commit().await?;
+        revoked.iter().for_each(|revoked| self.refuse_tokens(revoked.session));
+        Ok(())
+    }
+
+    fn refuse_tokens(&self, session: SessionId) {
+        let until = self.now().plus(self.config.session.access_token_lifetime);
+        self.revocations.revoke_session(session, until);
+    }
+
+    async fn record(
+        &self,
+        unit: &Unit,
+        reason: &'static str,
+        caller: &Caller,
+        revoked: &[Revoked],
+        peer: &Peer,
+    ) -> Result<(), Error> {
+        for Revoked { session, .. } in revoked {
+            let entry = Entry::new(Action::SessionRevoked, Outcome::Success)
+                .actor(caller.user_id())
+                .subject(*session)
+                .address(peer.address)
+                .with("reason", Value::Word(reason));
+            countersign_audit::record(unit, &entry).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! Login: throttle, one read, one hash, one transaction, whoever asks.
+//!
+//! An unknown address costs what a wrong password costs: the same read, a hash
+//! against a dummy of the same parameters, the same transaction. (An account
+//! whose hash is older and weaker than the settings ask for answers sooner,
+//! until its owner logs in once.)
+
+use std::net::IpAddr;
+
+use countersign_audit::{Action, Entry, Outcome, Value};
+use countersign_contracts::{
+    auth::v1::LoginResponse,
+    events::v1::{LoginFailed, LoginFailureReason, LoginSucceeded},
+};
+use countersign_events::Unit;
+use countersign_guard::Peer;
+use countersign_types::{Email, SessionId, Timestamp, UserId, Violation};
+use sea_orm::prelude::Uuid;
+
+use super::Auth;
+use crate::{
+    Error, convert,
+    password::{Password, Verdict},
+    store::{
+        account::{self, Account, Status},
+        credential,
+        refresh::Grant,
+        session,
+    },
+    throttle::{Attempt, Refusal},
+};
+
+/// Characters of a device label, as in the contract.
+const LABEL_MAX: usize = 100;
+
+impl Auth {
+    pub(crate) async fn log_in(
+        &self,
+        email: &str,
+        password: String,
+        device_label: String,
+        peer: &Peer,
+    ) -> Result<LoginResponse, Error> {
+        let password = Password::new(password);
+        let email = Email::parse(email).map_err(|rule| {
+            Error::Invalid(vec![Violation::new("email", "email", rule.to_string())])
+        })?;
+        let attempt = self.admit(&email, peer.address).await?;
+        match self.verify(&email, password, peer).await {
+            Ok(Some((account, renewal))) => {
+                let label = label(device_label, peer);
+                let started = self.start(account, renewal, label, peer).await;
+                match &started {
+                    Ok(_) => attempt.succeeded(),
+                    // The password was right; it is not its owner who failed.
+                    Err(_) => attempt.void(),
+                }
+                started
+            }
+            Ok(None) => Err(Error::BadCredentials),
+            // Nothing was learned: neither does it count.
+            Err(error) => {
+                attempt.void();
+                Err(error)
+            }
+        }
+    }
+
+    /// The throttle knows the places of logins since the start; the database knows the others.
+    async fn admit(&self, email: &Email, address: Option<IpAddr>) -> Result<Attempt<'_>, Error> {
+        let refused = |refusal: Refusal| Error::Throttled { retry_after: refusal.retry_after };
+        let refusal = match self.throttle.admit(email, address) {
+            Ok(attempt) => return Ok(attempt),
+            Err(refusal) => refusal,
+        };
+        let Some(from) = address.filter(|_| refusal.unless_known) else {
+            return Err(refused(refusal));
+        };
+        if !session::is_known_place(self.db(), email, &from.to_string()).await? {
+            return Err(refused(refusal));
+        }
+        self.throttle.remember(email, address);
+        self.throttle.admit(email, address).map_err(refused)
+    }
+
+    /// The account, where the password is right, with the hash to replace and its
+    /// successor where it is due.
+    async fn verify(
+        &self,
+        email: &Email,
+        password: Password,
+        peer: &Peer,
+    ) -> Result<Option<(Account, Option<Renewal>)>, Error> {
+        let found = account::find_with_hash(self.db(), email).await?;
+        let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
+        let verdict = self.registrar.hashing.verify(password, stored.clone()).await?;
+        match (found, verdict) {
+            (Some((account, _)), Verdict::Right { rehashed }) => {
+                let renewal = stored.zip(rehashed).map(|(old, new)| Renewal { old, new });
+                Ok(Some((account, renewal)))
+            }
+            (found, _) => {
+                let user = found.map(|(account, _)| account.id);
+                self.record_failure(user, LoginFailureReason::BadCredentials, peer).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        verified: Account,
+        renewal: Option<Renewal>,
+        label: String,
+        peer: &Peer,
+    ) -> Result<LoginResponse, Error> {
+        let unit = self.outbox.begin().await?;
+        // Read again, and held until the commit: hashing took its time.
+        let account = account::hold(&*unit, verified.id).await?.ok_or(Error::BadCredentials)?;
+        if account.status != Status::Active {
+            unit.rollback().await?;
+            self.record_failure(Some(account.id), LoginFailureReason::NotActive, peer).await?;
+            return Err(Error::AccountPending);
+        }
+        let row = self.new_session(account.id, label, peer);
+        session::create(&*unit, &row).await?;
+        if let Some(Renewal { old, new }) = renewal {
+            credential::renew(&*unit, account.id, &old, new, self.now()).await?;
+        }
+        record_success(&unit, &row, peer).await?;
+        unit.commit().await?;
+        let grant = Grant {
+            user: account.id,
+            generation: row.generation,
+            auth_time: Timestamp::from_micros(row.auth_time),
+            expire_time: Timestamp::from_micros(row.expire_time),
+            account_epoch: account.epoch,
+            roles: account.roles.clone(),
+        };
+        let tokens = self.issuer.issue(row.id.into(), &grant)?;
+        Ok(convert::login(&account, &row, tokens))
+    }
+
+    fn new_session(&self, user: UserId, device_label: String, peer: &Peer) -> session::Model {
+        let now = self.now();
+        let micros = now.as_micros();
+        let lives = &self.config.session;
+        session::Model {
+            id: SessionId::generate().as_uuid(),
+            user_id: user.as_uuid(),
+            generation: 1,
+            device_label,
+            address: peer.address.map(|address| address.to_string()).unwrap_or_default(),
+            create_time: micros,
+            auth_time: micros,
+            last_active_time: micros,
+            rotate_time: micros,
+            expire_time: now.plus(lives.idle_lifetime.min(lives.absolute_lifetime)).as_micros(),
+            absolute_expire_time: now.plus(lives.absolute_lifetime).as_micros(),
+            revoke_time: None,
+            revoke_reason: None,
+        }
+    }
+
+    /// The same work for an account and for none. Failures have no order: the
+    /// event belongs to no aggregate.
+    async fn record_failure(
+        &self,
+        user: Option<UserId>,
+        reason: LoginFailureReason,
+        peer: &Peer,
+    ) -> Result<(), Error> {
+        let unit = self.outbox.begin().await?;
+        let entry = Entry::new(Action::LoginFail, Outcome::Failure)
+            .address(peer.address)
+            .with("reason", Value::Word(reason.as_str_name()));
+        let entry = Entry { subject: user.map(Into::into), ..entry };
+        countersign_audit::record(&unit, &entry).await?;
+        let event = LoginFailed {
+            user_id: user.map(|user| user.to_string()).unwrap_or_default(),
+            reason: reason.into(),
+        };
+        unit.append(Uuid::nil(), &event).await?;
+        Ok(unit.commit().await?)
+    }
+}
+
+/// A stored hash, and the stronger one that takes its place.
+struct Renewal {
+    old: String,
+    new: String,
+}
+
+async fn record_success(unit: &Unit, row: &session::Model, peer: &Peer) -> Result<(), Error> {
+    let (user, session) = (UserId::from(row.user_id), SessionId::from(row.id));
+    let entry = Entry::new(Action::LoginSuccess, Outcome::Success)
+        .actor(user)
+        .subject(session)
+        .address(peer.address);
+    countersign_audit::record(unit, &entry).await?;
+    let event = LoginSucceeded { user_id: user.to_string(), session_id: session.to_string() };
+    unit.append(row.id, &event).await?;
+    Ok(())
+}
+
+/// The label that was given, else what the client calls itself; in neither
+/// anything that would disturb a list on a screen.
+fn label(given: String, peer: &Peer) -> String {
+    let label =
+        if given.trim().is_empty() { peer.user_agent.clone().unwrap_or_default() } else { given };
+    label.trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)).take(LABEL_MAX).collect()
+}
+
+/// The controls of the Unicode bidirectional algorithm (UAX #9, section 2).
+const fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_what_was_given_else_the_user_agent_and_fit_for_a_screen() {
+        let peer = Peer { user_agent: Some("grpcurl/1.9".to_owned()), ..Peer::default() };
+        assert_eq!(label("Ada's laptop".to_owned(), &peer), "Ada's laptop");
+        assert_eq!(label("  ".to_owned(), &peer), "grpcurl/1.9");
+        assert_eq!(label(" a\u{202e}b\u{7}c\n".to_owned(), &peer), "abc");
+        assert_eq!(label("ä".repeat(300), &peer).chars().count(), LABEL_MAX);
+        assert_eq!(label(String::new(), &Peer::default()), "");
+    }
+}

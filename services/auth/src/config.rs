@@ -1,0 +1,237 @@
+//! What can be set, and what holds where nothing is set. Every key is
+//! documented here and nowhere else: the reference is generated from it.
+
+mod limits;
+
+use std::{path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The settings of the auth service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Rules for new passwords.
+    pub password: PasswordConfig,
+    /// How passwords are hashed, and how much of the machine that may take.
+    pub hashing: HashingConfig,
+    /// How attempts are slowed down.
+    pub throttle: ThrottleConfig,
+    /// How long sessions and tokens live.
+    pub session: SessionConfig,
+    /// How accounts are made.
+    pub registration: RegistrationConfig,
+    /// The life of the keys that sign access tokens.
+    pub signing_keys: SigningKeysConfig,
+}
+
+/// Rules for new passwords (NIST SP 800-63B-4, section 3.1.1.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordConfig {
+    /// The fewest characters (Unicode code points after NFKC), 8 to 64. NIST asks for 15
+    /// where the password is the only factor.
+    pub min_length: usize,
+    /// The most characters (Unicode code points after NFKC), 128 to 1024. A request may
+    /// hold 1,024 bytes in any case.
+    pub max_length: usize,
+    /// Whether common and easily guessed passwords are refused.
+    pub block_list: bool,
+    /// A file with further passwords to refuse, one a line, at most 64 MiB.
+    pub block_list_file: Option<PathBuf>,
+    /// Words that people here would guess first, such as the name of the company; the name
+    /// of the service and the address of the person are always among them.
+    pub context_words: Vec<String>,
+}
+
+/// Argon2id (RFC 9106) and the threads that compute it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HashingConfig {
+    /// Memory of one hash in KiB, 7168 to 1048576. Raising it rehashes passwords at login.
+    pub memory_kib: u32,
+    /// Passes over the memory, 1 to 64. Raising it rehashes passwords at login.
+    pub iterations: u32,
+    /// Lanes of one hash, 1 to 16. Raising it rehashes passwords at login.
+    pub parallelism: u32,
+    /// Threads that hash, up to 256; 0 means one for each core.
+    pub workers: usize,
+    /// Hashes that may wait for a thread, 1 to 10000; beyond it calls are told to come back.
+    pub queue: usize,
+    /// A file with a secret of 16 to 1024 bytes that goes into every hash. Once used it
+    /// can not be changed or left out: passwords would no longer verify.
+    pub pepper_file: Option<PathBuf>,
+}
+
+/// Growing delays after failed logins. Nothing here locks an account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ThrottleConfig {
+    /// Failures on one account from one network: the strict one.
+    pub account_and_network: DelayConfig,
+    /// Failures on one account from anywhere. It stays mild, because anybody can cause it;
+    /// networks from which the account has logged in are exempt.
+    pub account: DelayConfig,
+    /// Failures from one network (IPv4 address, IPv6 /64) on any account; networks from
+    /// which the account has logged in are exempt.
+    pub network: DelayConfig,
+    /// Login attempts per second from all unknown places together, 1 to 100000.
+    pub overall_per_second: u32,
+    /// Registrations per minute from one network, 1 to 100000; three minutes' worth may come at once.
+    pub registrations_per_minute: u32,
+    /// Accounts and networks to remember, 1000 to 10000000; the least recent are forgotten.
+    pub capacity: u64,
+}
+
+/// One growing delay: none up to `free` failures, then `base`, doubling up to `cap`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DelayConfig {
+    /// Failures without any delay, 1 to 10000.
+    pub free: u32,
+    /// The first delay.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub base: Duration,
+    /// The longest delay, at most 1 hour.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub cap: Duration,
+    /// The time in which one failure is forgiven; longer than `cap`, so that waiting for
+    /// the delay does not undo it.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub forgive_every: Duration,
+}
+
+/// How long sessions and tokens live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionConfig {
+    /// How long an access token is good for, 10 seconds to 1 hour.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub access_token_lifetime: Duration,
+    /// After which time without a refresh a session ends; at least `access_token_lifetime`.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub idle_lifetime: Duration,
+    /// After which time a session ends in any case; at least `idle_lifetime`.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub absolute_lifetime: Duration,
+    /// How long the predecessor of an unused refresh token still gets that same token,
+    /// at most 1 minute.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub grace_window: Duration,
+    /// How long ended sessions are kept for inquiries; at least `access_token_lifetime`.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub retention: Duration,
+}
+
+/// How accounts are made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistrationConfig {
+    /// Whether registering a taken address gets the same answer as registering a free one.
+    pub quiet: bool,
+}
+
+/// The life of the keys that sign access tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SigningKeysConfig {
+    /// How long a key signs before the next one takes over; at least twice `announce_period`.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub rotation_period: Duration,
+    /// How long a key is published before it signs: longer than any verifier keeps the list
+    /// of keys, at least 1 second.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub announce_period: Duration,
+    /// How often the server looks for keys that an operator or another replica made,
+    /// at most `announce_period` and 1 minute.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub poll_interval: Duration,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for PasswordConfig {
+    fn default() -> Self {
+        Self {
+            min_length: 15,
+            max_length: 256,
+            block_list: true,
+            block_list_file: None,
+            context_words: Vec::new(),
+        }
+    }
+}
+
+// OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, two passes, one lane.
+impl Default for HashingConfig {
+    fn default() -> Self {
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+            workers: 0,
+            queue: 64,
+            pepper_file: None,
+        }
+    }
+}
+
+impl Default for ThrottleConfig {
+    fn default() -> Self {
+        Self {
+            account_and_network: DelayConfig {
+                free: 5,
+                base: SECOND,
+                cap: 5 * MINUTE,
+                forgive_every: 10 * MINUTE,
+            },
+            account: DelayConfig {
+                free: 20,
+                base: SECOND / 4,
+                cap: 4 * SECOND,
+                forgive_every: MINUTE,
+            },
+            network: DelayConfig {
+                free: 50,
+                base: SECOND / 2,
+                cap: 10 * SECOND,
+                forgive_every: 20 * SECOND,
+            },
+            overall_per_second: 200,
+            registrations_per_minute: 60,
+            capacity: 50_000,
+        }
+    }
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            access_token_lifetime: 5 * MINUTE,
+            idle_lifetime: 14 * DAY,
+            absolute_lifetime: 90 * DAY,
+            grace_window: 10 * SECOND,
+            retention: 30 * DAY,
+        }
+    }
+}
+
+impl Default for SigningKeysConfig {
+    fn default() -> Self {
+        Self { rotation_period: 30 * DAY, announce_period: 10 * MINUTE, poll_interval: 2 * SECOND }
+    }
+}

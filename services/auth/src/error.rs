@@ -1,0 +1,224 @@
+//! What goes wrong in the auth service, and what a client hears of it.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use countersign_mesh::database;
+use countersign_types::{Code, Fault, Violation};
+use sea_orm::DbErr;
+
+/// When a hash is worth another try: the queue before the threads is short.
+const HASHING_RETRY: Duration = Duration::from_secs(1);
+/// When a new account is worth another try: its profile takes milliseconds.
+const PENDING_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a call, an event, a start or an operator's command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is out of bounds.
+    #[error("setting {key} {problem}")]
+    Config {
+        /// The key, below this service's section.
+        key: &'static str,
+        /// What it is and what it must be.
+        problem: String,
+    },
+    /// A file that a setting names can not be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The pepper is too short or too long.
+    #[error("the pepper in {path} must have 16 to 1024 bytes", path = .0.display())]
+    PepperLength(PathBuf),
+    /// The passwords in the database were hashed with another pepper, or with one at all.
+    #[error(
+        "the pepper does not fit this database: its passwords were hashed with pepper {stored}, \
+         and the settings give {given}; set hashing.pepper_file to the file that belongs to it"
+    )]
+    PepperChanged {
+        /// Fingerprint of the pepper in use.
+        stored: String,
+        /// Fingerprint of the pepper in the settings, or `none`.
+        given: String,
+    },
+    /// The database belongs to another master key.
+    #[error(
+        "the master key does not fit this database ({0}); put back the key file that was made \
+         with it, or point to the database that belongs to this key"
+    )]
+    MasterKey(#[source] countersign_seal::Error),
+    /// The tables can not be brought up to date.
+    #[error(transparent)]
+    Mesh(#[from] countersign_mesh::Error),
+    /// The system gives no thread.
+    #[error("cannot start a hashing thread: {0}")]
+    Threads(#[source] io::Error),
+    /// The request breaks rules of input.
+    #[error("the request breaks {} rules", .0.len())]
+    Invalid(Vec<Violation>),
+    /// There is an account with this address.
+    #[error("the address is taken")]
+    EmailTaken,
+    /// Unknown address or wrong password: nobody outside learns which.
+    #[error("the address or the password is wrong")]
+    BadCredentials,
+    /// The password is right, and the profile is not made yet.
+    #[error("the account is not active yet")]
+    AccountPending,
+    /// Too many attempts.
+    #[error("too many attempts")]
+    Throttled {
+        /// After which time the next one is looked at.
+        retry_after: Duration,
+    },
+    /// The queue before the hashing threads is full.
+    #[error("too many passwords are being hashed")]
+    HashingBusy,
+    /// The hashing threads are gone: the process stops, or a hash panicked.
+    #[error("the password was not hashed")]
+    HashingStopped,
+    /// Argon2 refused, or a stored hash is damaged.
+    #[error("hashing failed: {0}")]
+    Hashing(#[from] argon2::password_hash::Error),
+    /// A stored hash was made with another pepper.
+    #[error("a stored hash was made with another pepper")]
+    OtherPepper,
+    /// Not a refresh token of ours.
+    #[error("the refresh token is not valid")]
+    RefreshInvalid,
+    /// A refresh token was used a second time; its session is revoked.
+    #[error("the refresh token was used before")]
+    RefreshReused,
+    /// The session is over: logged out, revoked, expired, or gone.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// There is no such session.
+    #[error("the session does not exist")]
+    SessionNotFound,
+    /// No key is there to sign with; only before the first start is complete.
+    #[error("no signing key is loaded")]
+    NoSigningKey,
+    /// A row does not hold what it must.
+    #[error("a stored {0} is damaged")]
+    Damaged(&'static str),
+    /// Sealing or opening failed.
+    #[error("sealed data: {0}")]
+    Seal(#[from] countersign_seal::Error),
+    /// A token or key could not be made.
+    #[error("tokens: {0}")]
+    Tokens(#[from] countersign_tokens::Error),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+    /// The outbox failed.
+    #[error("the outbox failed")]
+    Events(#[source] countersign_events::Error),
+    /// A part of the system refused in words that a client may hear.
+    #[error(transparent)]
+    Refused(#[from] Fault),
+}
+
+// A full disk is the same trouble wherever it is met.
+impl From<countersign_events::Error> for Error {
+    fn from(error: countersign_events::Error) -> Self {
+        match error {
+            countersign_events::Error::Database(error) => Self::Database(error),
+            other => Self::Events(other),
+        }
+    }
+}
+
+impl From<countersign_audit::Error> for Error {
+    fn from(error: countersign_audit::Error) -> Self {
+        match error {
+            countersign_audit::Error::Database(error) => Self::Database(error),
+            countersign_audit::Error::Unit(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let unauthenticated = |reason, message| Self::new(Code::Unauthenticated, reason, message);
+        match error {
+            Error::Invalid(violations) => Self::invalid(violations),
+            Error::EmailTaken => {
+                let message = "there is an account with this address";
+                Self::new(Code::AlreadyExists, "EMAIL_TAKEN", message)
+            }
+            Error::BadCredentials => {
+                unauthenticated("BAD_CREDENTIALS", "the address or the password is wrong")
+            }
+            Error::AccountPending => {
+                let message = "the account is being made: try again in a moment";
+                Self::new(Code::FailedPrecondition, "ACCOUNT_PENDING", message)
+                    .retry_after(PENDING_RETRY)
+            }
+            Error::Throttled { retry_after } => {
+                let message = "too many attempts: try again later";
+                Self::new(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", message)
+                    .retry_after(retry_after)
+            }
+            Error::HashingBusy => {
+                let message = "too many logins at a time: try again in a moment";
+                Self::new(Code::ResourceExhausted, "HASHING_BUSY", message)
+                    .retry_after(HASHING_RETRY)
+            }
+            Error::RefreshInvalid => {
+                unauthenticated("REFRESH_INVALID", "the refresh token is not valid")
+            }
+            Error::RefreshReused => unauthenticated(
+                "REFRESH_REUSED",
+                "the refresh token was used before: the session has ended",
+            ),
+            Error::SessionEnded => unauthenticated("SESSION_ENDED", "the session has ended"),
+            Error::SessionNotFound => {
+                Self::new(Code::NotFound, "SESSION_NOT_FOUND", "the session does not exist")
+            }
+            Error::NoSigningKey => {
+                Self::new(Code::Unavailable, "NO_SIGNING_KEY", "no signing key is ready")
+                    .retry_after(HASHING_RETRY)
+            }
+            Error::Database(error) => database::fault(&error),
+            Error::Events(error) => error.into(),
+            Error::Refused(fault) => fault,
+            ours => {
+                // None of these carries a secret or a personal datum in its text.
+                tracing::error!(error = %ours, "the auth service failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_to_mend_tells_the_client_nothing() {
+        for error in [
+            Error::OtherPepper,
+            Error::Damaged("account"),
+            Error::Hashing(argon2::password_hash::Error::Algorithm),
+        ] {
+            assert_eq!(Fault::from(error), Fault::internal());
+        }
+    }
+
+    #[test]
+    fn what_is_worth_another_try_says_when() {
+        for error in [
+            Error::AccountPending,
+            Error::HashingBusy,
+            Error::NoSigningKey,
+            Error::Throttled { retry_after: Duration::from_secs(3) },
+        ] {
+            assert!(Fault::from(error).retry_after.is_some());
+        }
+    }
+}

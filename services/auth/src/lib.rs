@@ -1,0 +1,152 @@
+//! Accounts, credentials, sessions and signing keys.
+//!
+//! [`build`] gives what a server needs to serve them; [`admin`] is what
+//! operators do. The service knows the user service only by its events: an
+//! account becomes active when its profile was made.
+
+pub mod admin;
+mod api;
+pub mod config;
+mod consumers;
+mod convert;
+mod error;
+mod issuer;
+mod keys;
+mod meter;
+mod password;
+mod registrar;
+mod secrets;
+mod store;
+mod throttle;
+mod upkeep;
+
+use std::fmt;
+
+use countersign_audit::Chain;
+use countersign_contracts::auth::v1::{auth_service, session_service};
+use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
+use countersign_guard::{Guard, OwnedById, Revocations, Settings};
+use countersign_mesh::{Part, Task, database};
+use countersign_seal::MasterKey;
+use countersign_tokens::KeyRing;
+use countersign_types::Clock;
+use sea_orm::DatabaseConnection;
+
+use api::{Api, Auth, SessionOwner};
+use issuer::Issuer;
+use keys::KeyStore;
+use meter::Meter;
+use throttle::Throttle;
+
+pub use config::Config;
+pub use error::Error;
+pub use keys::{Announced, Life as KeyLife, Rotation, State as KeyState};
+pub use secrets::check_master_key;
+pub use store::Migrator;
+pub use upkeep::Upkeep;
+
+/// The name of this service as the source of events.
+const SOURCE: &str = "auth";
+
+/// What the service needs from the process that runs it.
+pub struct Deps {
+    /// The service's own database.
+    pub db: DatabaseConnection,
+    /// The time.
+    pub clock: Clock,
+    /// Decides on every call.
+    pub guard: Guard,
+    /// The settings that the guard was built with: tokens are issued for it.
+    pub settings: Settings,
+    /// Brings events here and takes them away.
+    pub bus: Bus,
+    /// Seals the signing keys; the key of the refresh tokens is derived from it.
+    pub master: MasterKey,
+    /// The ring that the guard verifies with; it is filled here.
+    pub keys: KeyRing,
+    /// What the guard refuses; it is filled here.
+    pub revocations: Revocations,
+}
+
+/// The service, ready to be served.
+pub struct Service {
+    /// Its calls; [`Service::into_part`] adds what runs beside them.
+    pub part: Part,
+    /// Publishes the events of this service. A test steps it by hand, as all that follows.
+    pub relay: Relay,
+    /// Take in events; their requeued dead letters wait for a step.
+    pub consumers: Vec<Consumer>,
+    /// Makes and removes signing keys.
+    pub rotation: Rotation,
+    /// Deletes old sessions and forgets old revocations.
+    pub upkeep: Upkeep,
+    /// Chains the audit trail.
+    pub chain: Chain,
+}
+
+/// Brings the tables up to date, checks that secrets and database belong
+/// together, makes the first signing key, reads back what is revoked,
+/// subscribes to the bus and mounts the calls.
+///
+/// # Errors
+/// [`Error`] with a sentence for the operator.
+pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
+    config.validate()?;
+    let Deps { db, clock, guard, settings, bus, master, keys, revocations } = deps;
+    database::migrate::<Migrator>(&db).await?;
+    check_master_key(&db, &master).await?;
+    let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
+    let registrar = admin::registrar(outbox.clone(), &config).await?;
+
+    let store = KeyStore::new(keys);
+    let rotation = Rotation::new(outbox.clone(), master.clone(), store.clone(), &config);
+    rotation.step().await?;
+    let upkeep = Upkeep::new(outbox.clone(), revocations.clone(), &config.session);
+    upkeep.restore().await?;
+
+    let lifetime = config.session.access_token_lifetime;
+    let consumers = consumers::all(&outbox, &revocations, lifetime);
+    for consumer in &consumers {
+        bus.subscribe(consumer.clone());
+    }
+    let api = Api::new(Auth {
+        throttle: Throttle::new(&config.throttle, clock.clone()),
+        issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone()),
+        keys: store,
+        outbox: outbox.clone(),
+        registrar,
+        revocations,
+        meter: Meter::new(),
+        config,
+    });
+    let guard =
+        guard.with_resolver("Account", OwnedById).with_resolver("Session", SessionOwner(db));
+    let part = Part::new("auth")
+        .service(auth_service(api.clone(), &guard))
+        .service(session_service(api, &guard));
+    let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
+    let chain = Chain::new(outbox);
+    Ok(Service { part, relay, consumers, rotation, upkeep, chain })
+}
+
+impl Service {
+    /// The part with the tasks that do by themselves what the other fields do by steps.
+    #[must_use]
+    pub fn into_part(self) -> Part {
+        let Self { part, relay, consumers, rotation, upkeep, chain } = self;
+        let part = part
+            .task(Task::new("relay", |cancel| relay.run(cancel)))
+            .task(Task::new("rotation", |cancel| rotation.run(cancel)))
+            .task(Task::new("upkeep", |cancel| upkeep.run(cancel)))
+            .task(Task::new("audit", |cancel| chain.run(cancel)));
+        consumers.into_iter().fold(part, |part, consumer| {
+            part.task(Task::new("redelivery", |cancel| consumer.run_redelivery(cancel)))
+        })
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("part", &self.part).finish_non_exhaustive()
+    }
+}

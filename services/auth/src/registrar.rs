@@ -1,0 +1,124 @@
+//! Makes accounts: for the people who register, and for operators.
+//!
+//! What an outsider learns: where registration is not quiet, the answer says
+//! whether an address is taken, as it does on most sites; the rate of
+//! registrations is limited for each network. Where it is quiet, the answer is
+//! the same, it has no id, and it costs one hash and one transaction either
+//! way; an account that exists is not touched. What remains: the transaction
+//! of a new account writes a few rows more (well below the noise of a network),
+//! and whoever registers an address and then fails to log in to it knows that
+//! it was taken before. Only a proof of the address before the first login
+//! would close that.
+
+use std::{net::IpAddr, sync::Arc};
+
+use countersign_audit::{Action, Entry, Outcome, Value};
+use countersign_contracts::events::v1::UserCreated;
+use countersign_events::{Outbox, Unit};
+use countersign_types::{Email, UserId, Violation};
+
+use crate::{
+    Error, convert,
+    password::{HashingPool, Password, Policy},
+    store::account::{self, Account, Status},
+};
+
+/// Roles of one account.
+const ROLES_MAX: usize = 16;
+
+/// Makes accounts.
+#[derive(Clone)]
+pub(crate) struct Registrar {
+    pub(crate) outbox: Outbox,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) hashing: HashingPool,
+}
+
+/// An account that somebody asks for.
+pub(crate) struct Wish {
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) roles: Vec<String>,
+    /// From where; `None` for an operator at the machine itself.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// What became of a wish.
+pub(crate) enum Made {
+    /// The account, which is pending.
+    New(Account),
+    /// There was one already. This is what a new one would have been.
+    Taken(Account),
+}
+
+impl Registrar {
+    /// Makes an account: the hash first, outside of any transaction, then
+    /// account, credential, audit and event at once.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all broken rules, [`Error::HashingBusy`],
+    /// [`Error::Database`].
+    pub(crate) async fn register(&self, wish: Wish) -> Result<Made, Error> {
+        let password = Password::new(wish.password);
+        let email = self.check(&wish.email, &password, &wish.roles)?;
+        let hash = self.hashing.hash(password).await?;
+        let account = Account {
+            id: UserId::generate(),
+            email,
+            status: Status::Pending,
+            epoch: 0,
+            roles: wish.roles,
+            create_time: self.outbox.clock().now(),
+        };
+        let unit = self.outbox.begin().await?;
+        let is_new = account::create(&*unit, &account, hash).await?;
+        if is_new {
+            let event = UserCreated {
+                user_id: account.id.to_string(),
+                create_time: Some(convert::time(account.create_time)),
+            };
+            unit.append(account.id.as_uuid(), &event).await?;
+        }
+        record(&unit, &account, is_new, wish.address).await?;
+        unit.commit().await?;
+        Ok(if is_new { Made::New(account) } else { Made::Taken(account) })
+    }
+
+    fn check(&self, email: &str, password: &Password, roles: &[String]) -> Result<Email, Error> {
+        let parsed = Email::parse(email);
+        let mut violations: Vec<Violation> = Vec::new();
+        if let Err(rule) = parsed {
+            violations.push(Violation::new("email", "email", rule.to_string()));
+        }
+        violations.extend(self.policy.check(password, parsed.as_ref().ok()));
+        if roles.len() > ROLES_MAX || !roles.iter().all(|role| is_role(role)) {
+            let rule = "must be at most 16 names of up to 64 lower-case letters, digits, - and _";
+            violations.push(Violation::new("roles", "roles", rule));
+        }
+        match parsed {
+            Ok(email) if violations.is_empty() => Ok(email),
+            _ => Err(Error::Invalid(violations)),
+        }
+    }
+}
+
+fn is_role(role: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+    (1..=64).contains(&role.len()) && role.bytes().all(allowed)
+}
+
+async fn record(
+    unit: &Unit,
+    account: &Account,
+    is_new: bool,
+    address: Option<IpAddr>,
+) -> Result<(), Error> {
+    let roles = i64::try_from(account.roles.len()).unwrap_or(i64::MAX);
+    let entry = if is_new {
+        Entry::new(Action::UserCreated, Outcome::Success).subject(account.id)
+    } else {
+        Entry::new(Action::UserCreated, Outcome::Failure)
+    };
+    let entry = entry.address(address).with("roles", Value::Number(roles));
+    Ok(countersign_audit::record(unit, &entry).await?)
+}

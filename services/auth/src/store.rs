@@ -1,0 +1,16 @@
+//! The auth service's tables. Nothing else touches them.
+//!
+//! Functions on a person's sessions take the guard's `Permit` and read the id
+//! out of it, or the refresh token whose MAC was checked: without one of them
+//! the call does not compile.
+
+pub(crate) mod account;
+pub(crate) mod credential;
+mod migration;
+pub(crate) mod refresh;
+pub(crate) mod revocation;
+pub(crate) mod session;
+pub(crate) mod signing_key;
+pub(crate) mod vault;
+
+pub use migration::Migrator;

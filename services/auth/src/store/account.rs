@@ -1,0 +1,155 @@
+//! Accounts.
+
+use std::fmt;
+
+use countersign_types::{Email, Timestamp, UserId};
+use sea_orm::{QuerySelect, Set, TryInsertResult, entity::prelude::*, sea_query::Expr};
+
+use super::credential;
+use crate::Error;
+
+/// A person's account.
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "accounts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Normalised.
+    #[sea_orm(unique)]
+    pub email: String,
+    pub status: Status,
+    /// Access tokens of an earlier epoch are revoked.
+    pub epoch: i64,
+    /// A JSON array of texts.
+    pub roles: String,
+    pub create_time: i64,
+    pub update_time: i64,
+}
+
+/// Whether an account can log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum Status {
+    /// The profile is being made.
+    #[sea_orm(string_value = "pending")]
+    Pending,
+    /// It can.
+    #[sea_orm(string_value = "active")]
+    Active,
+}
+
+/// Accounts are joined by hand.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// An account as the flows know it.
+#[derive(Clone)]
+pub(crate) struct Account {
+    pub(crate) id: UserId,
+    pub(crate) email: Email,
+    pub(crate) status: Status,
+    pub(crate) epoch: i64,
+    pub(crate) roles: Vec<String>,
+    pub(crate) create_time: Timestamp,
+}
+
+/// Makes an account and its credential. False: the address is taken, and
+/// nothing was changed.
+pub(crate) async fn create(
+    db: &impl ConnectionTrait,
+    account: &Account,
+    hash: String,
+) -> Result<bool, Error> {
+    let time = account.create_time.as_micros();
+    let row = ActiveModel {
+        id: Set(account.id.as_uuid()),
+        email: Set(account.email.as_str().to_owned()),
+        status: Set(account.status),
+        epoch: Set(account.epoch),
+        roles: Set(write_roles(&account.roles)),
+        create_time: Set(time),
+        update_time: Set(time),
+    };
+    let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::Email]);
+    let inserted = insert.exec_without_returning(db).await?;
+    if !matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0) {
+        return Ok(false);
+    }
+    credential::create(db, account.id, hash, account.create_time).await?;
+    Ok(true)
+}
+
+/// The account with this address and the hash of its password, in one read.
+pub(crate) async fn find_with_hash(
+    db: &impl ConnectionTrait,
+    email: &Email,
+) -> Result<Option<(Account, Option<String>)>, Error> {
+    let found = Entity::find()
+        .filter(Column::Email.eq(email.as_str()))
+        .find_also_linked(credential::OfAccount)
+        .one(db)
+        .await?;
+    let Some((account, credential)) = found else { return Ok(None) };
+    Ok(Some((account.try_into()?, credential.map(|row| row.hash))))
+}
+
+/// The account with this id.
+pub(crate) async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Account>, Error> {
+    Entity::find_by_id(id.as_uuid()).one(db).await?.map(TryInto::try_into).transpose()
+}
+
+/// The same, which nobody changes before the transaction ends.
+pub(crate) async fn hold(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Account>, Error> {
+    // SQLite knows no row locks and needs none: the transaction is the only writer.
+    let found = Entity::find_by_id(id.as_uuid()).lock_shared().one(db).await?;
+    found.map(TryInto::try_into).transpose()
+}
+
+/// Lets a pending account log in. Does nothing to any other.
+pub(crate) async fn activate(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    Entity::update_many()
+        .col_expr(Column::Status, Expr::value(Status::Active))
+        .col_expr(Column::UpdateTime, Expr::value(now.as_micros()))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::Status.eq(Status::Pending))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Reads the roles of a row.
+pub(crate) fn read_roles(json: &str) -> Result<Vec<String>, Error> {
+    serde_json::from_str(json).map_err(|_| Error::Damaged("list of roles"))
+}
+
+fn write_roles(roles: &[String]) -> String {
+    serde_json::Value::from(roles).to_string()
+}
+
+impl TryFrom<Model> for Account {
+    type Error = Error;
+
+    fn try_from(row: Model) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.id.into(),
+            email: Email::parse(&row.email).map_err(|_| Error::Damaged("address"))?,
+            status: row.status,
+            epoch: row.epoch,
+            roles: read_roles(&row.roles)?,
+            create_time: Timestamp::from_micros(row.create_time),
+        })
+    }
+}
+
+// An address is personal data: only the id may show.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! How the tables come to be, step by step. A step that was released is never
+//! changed. Times are microseconds.
+
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
+    schema::{big_integer, big_integer_null, text, text_null, uuid},
+    sea_orm::{ConnectionTrait, DbErr},
+    sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IntoIden, Table},
+};
+
+use super::{account, credential, session, signing_key, vault};
+
+/// All steps: the tables of events and of the audit trail, and our own.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut steps = countersign_events::migrations();
+        steps.extend(countersign_audit::migrations());
+        steps.push(Box::new(Tables));
+        steps
+    }
+}
+
+struct Tables;
+
+impl MigrationName for Tables {
+    fn name(&self) -> &'static str {
+        "auth_000001_tables"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Tables {
+    // On SQLite, too: a start that is killed in the middle can be repeated.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        accounts(manager).await?;
+        sessions(manager).await?;
+        keys(manager).await
+    }
+}
+
+async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    use account::Column as Account;
+    use credential::Column as Credential;
+    let accounts = Table::create()
+        .table(account::Entity)
+        .col(uuid(Account::Id).primary_key())
+        .col(text(Account::Email).unique_key())
+        .col(text(Account::Status))
+        .col(big_integer(Account::Epoch))
+        .col(text(Account::Roles))
+        .col(big_integer(Account::CreateTime))
+        .col(big_integer(Account::UpdateTime))
+        .take();
+    let mut owner = ForeignKey::create();
+    owner
+        .from(credential::Entity, Credential::AccountId)
+        .to(account::Entity, Account::Id)
+        .on_delete(ForeignKeyAction::Cascade);
+    let credentials = Table::create()
+        .table(credential::Entity)
+        .col(uuid(Credential::AccountId).primary_key())
+        .col(text(Credential::Hash))
+        .col(big_integer(Credential::UpdateTime))
+        .foreign_key(&mut owner)
+        .take();
+    manager.create_table(accounts).await?;
+    manager.create_table(credentials).await
+}
+
+async fn sessions(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    use session::Column as Session;
+    let mut owner = ForeignKey::create();
+    owner
+        .from(session::Entity, Session::UserId)
+        .to(account::Entity, account::Column::Id)
+        .on_delete(ForeignKeyAction::Cascade);
+    let sessions = Table::create()
+        .table(session::Entity)
+        .col(uuid(Session::Id).primary_key())
+        .col(uuid(Session::UserId))
+        .col(big_integer(Session::Generation))
+        .col(text(Session::DeviceLabel))
+        .col(text(Session::Address))
+        .col(big_integer(Session::CreateTime))
+        .col(big_integer(Session::AuthTime))
+        .col(big_integer(Session::LastActiveTime))
+        .col(big_integer(Session::RotateTime))
+        .col(big_integer(Session::ExpireTime))
+        .col(big_integer(Session::AbsoluteExpireTime))
+        .col(big_integer_null(Session::RevokeTime))
+        .col(text_null(Session::RevokeReason))
+        .foreign_key(&mut owner)
+        .take();
+    let of_user = Index::create()
+        .name("sessions_user")
+        .table(session::Entity)
+        .col(Session::UserId)
+        .col(Session::Id)
+        .take();
+    let expiring = Index::create()
+        .name("sessions_expire")
+        .table(session::Entity)
+        .col(Session::ExpireTime)
+        .take();
+    manager.create_table(sessions).await?;
+    manager.create_index(of_user).await?;
+    manager.create_index(expiring).await?;
+    // Partial: only the few that were revoked and are not swept yet.
+    let revoked = "CREATE INDEX sessions_revoked ON sessions (revoke_time) \
+                   WHERE revoke_time IS NOT NULL";
+    manager.get_connection().execute_unprepared(revoked).await?;
+    Ok(())
+}
+
+async fn keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    use signing_key::Column as Key;
+    use vault::Column as Vault;
+    let keys = Table::create()
+        .table(signing_key::Entity)
+        .col(uuid(Key::Id).primary_key())
+        .col(text(Key::KeyId).unique_key())
+        // A key has one successor, whoever is first to make it.
+        .col(text(Key::Predecessor).unique_key())
+        .col(text(Key::Paserk))
+        .col(blob(Key::Secret))
+        .col(big_integer(Key::AnnounceTime))
+        .col(big_integer(Key::SignTime))
+        .col(big_integer_null(Key::RetireTime))
+        .col(big_integer_null(Key::RemoveTime))
+        .take();
+    let vault = Table::create()
+        .table(vault::Entity)
+        .col(text(Vault::Name).primary_key())
+        .col(blob(Vault::Value))
+        .take();
+    manager.create_table(keys).await?;
+    manager.create_table(vault).await
+}
+
+fn blob(column: impl IntoIden) -> ColumnDef {
+    ColumnDef::new(column).blob().not_null().take()
+}

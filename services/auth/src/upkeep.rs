@@ -1,0 +1,83 @@
+//! What has to be done now and then: old sessions are deleted, and revocations
+//! that concern no living token are forgotten.
+
+use std::{fmt, time::Duration};
+
+use countersign_events::Outbox;
+use countersign_guard::Revocations;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    config::SessionConfig,
+    store::{revocation, session},
+};
+
+const INTERVAL: Duration = Duration::from_secs(30);
+/// Sessions that one statement deletes: others can write in between.
+const BATCH: u64 = 500;
+/// Clocks of replicas may differ by so much.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Looks after sessions and revocations.
+#[derive(Clone)]
+pub struct Upkeep {
+    outbox: Outbox,
+    revocations: Revocations,
+    access_token_lifetime: Duration,
+    retention: Duration,
+}
+
+impl Upkeep {
+    pub(crate) fn new(outbox: Outbox, revocations: Revocations, config: &SessionConfig) -> Self {
+        Self {
+            outbox,
+            revocations,
+            access_token_lifetime: config.access_token_lifetime,
+            retention: config.retention,
+        }
+    }
+
+    /// Reads back what was revoked before the start, and lets the guard begin.
+    pub(crate) async fn restore(&self) -> Result<(), Error> {
+        let oldest = self.outbox.clock().now().minus(self.access_token_lifetime + MARGIN);
+        for (session, time) in revocation::since(self.outbox.db(), oldest).await? {
+            self.revocations.revoke_session(session, time.plus(self.access_token_lifetime));
+        }
+        self.revocations.mark_ready();
+        Ok(())
+    }
+
+    /// Does what is due now. Returns how many sessions it deleted: until it is
+    /// 0 there may be more.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn step(&self) -> Result<u64, Error> {
+        let now = self.outbox.clock().now();
+        self.revocations.prune(now);
+        session::sweep(self.outbox.db(), now.minus(self.retention), BATCH).await
+    }
+
+    /// Steps until `cancel`.
+    pub(crate) async fn run(self, cancel: CancellationToken) {
+        loop {
+            match self.step().await {
+                Ok(0) => (),
+                Ok(_) if !cancel.is_cancelled() => continue,
+                Ok(_) => return,
+                Err(error) => tracing::warn!(error = %error, "old sessions cannot be deleted"),
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Upkeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upkeep")
+    }
+}

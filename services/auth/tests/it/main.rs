@@ -1,0 +1,16 @@
+//! The auth service behind the guard, called in process, on a real database,
+//! with a clock that is turned by hand.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic"
+)]
+
+mod accounts;
+mod keys;
+mod refresh;
+mod sessions;
+mod stage;
+mod starts;

@@ -1,0 +1,93 @@
+//! The calls of `countersign.user.v1.ProfileService`.
+//!
+//! What the contract can express is checked, and who may call is decided,
+//! before anything here runs. Knows nothing of gRPC.
+
+use countersign_audit::{Action, Entry, Outcome, Value};
+use countersign_contracts::{
+    events::v1::ProfileUpdated,
+    user::v1::{
+        GetProfileRequest, GetProfileResponse, ProfileService, UpdateProfileRequest,
+        UpdateProfileResponse,
+    },
+};
+use countersign_events::{Outbox, Unit};
+use countersign_guard::Call;
+
+use crate::{
+    convert,
+    error::Error,
+    etag,
+    patch::Patch,
+    store::{Profile, profiles},
+};
+
+/// Answers the calls.
+pub struct Api {
+    pub outbox: Outbox,
+}
+
+impl ProfileService for Api {
+    type Error = Error;
+
+    async fn get_profile(
+        &self,
+        call: Call<GetProfileRequest>,
+    ) -> Result<GetProfileResponse, Error> {
+        let profile = profiles::find(self.outbox.db(), &call.permit).await?;
+        let profile = profile.ok_or(Error::ProfileNotFound)?;
+        Ok(GetProfileResponse { profile: Some(convert::message(&profile)) })
+    }
+
+    async fn update_profile(
+        &self,
+        call: Call<UpdateProfileRequest>,
+    ) -> Result<UpdateProfileResponse, Error> {
+        let wanted = call.message.profile.as_ref().cloned().unwrap_or_default();
+        let patch = Patch::read(call.message.update_mask.as_ref(), &wanted);
+        let patch = patch.map_err(Error::Invalid)?;
+
+        let unit = self.outbox.begin().await?;
+        let before = profiles::lock(&*unit, &call.permit).await?.ok_or(Error::ProfileNotFound)?;
+        if !wanted.etag.is_empty() && wanted.etag != etag::of(before.user, before.version) {
+            return Err(Error::EtagMismatch);
+        }
+        let fields = patch.apply(&before.fields).map_err(|rule| Error::Invalid(vec![rule]))?;
+        let changed = fields.changed_since(&before.fields);
+        if changed.is_empty() {
+            return Ok(UpdateProfileResponse { profile: Some(convert::message(&before)) });
+        }
+        let after = Profile {
+            fields,
+            version: before.version + 1,
+            update_time: unit.now().max(before.update_time),
+            ..before
+        };
+        profiles::save(&*unit, &call.permit, &after).await?;
+        record(&unit, &call, &after, &changed).await?;
+        unit.commit().await?;
+        Ok(UpdateProfileResponse { profile: Some(convert::message(&after)) })
+    }
+}
+
+/// Writes the audit entry and the event of a change: names of fields, never values.
+async fn record<M>(
+    unit: &Unit,
+    call: &Call<M>,
+    profile: &Profile,
+    changed: &[&'static str],
+) -> Result<(), Error> {
+    let entry = Entry::new(Action::UserUpdated, Outcome::Success)
+        .actor(call.caller.user_id())
+        .subject(profile.user)
+        .address(call.peer.address)
+        .with("fields", Value::Words(changed.to_vec()));
+    countersign_audit::record(unit, &entry).await?;
+    let event = ProfileUpdated {
+        user_id: profile.user.to_string(),
+        fields: changed.iter().map(|&name| name.to_owned()).collect(),
+        update_time: Some(convert::time(profile.update_time)),
+    };
+    unit.append(profile.user.as_uuid(), &event).await?;
+    Ok(())
+}

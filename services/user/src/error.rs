@@ -1,0 +1,67 @@
+//! What goes wrong in the user service, and what a client hears of it.
+
+use countersign_mesh::database;
+use countersign_types::{Code, Fault, Violation};
+use sea_orm::DbErr;
+
+/// Why a call, an event or the start of the service failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request breaks rules of input.
+    #[error("the request breaks {} rules", .0.len())]
+    Invalid(Vec<Violation>),
+    /// The account exists, or existed, and has no profile (yet).
+    #[error("the profile does not exist")]
+    ProfileNotFound,
+    /// Somebody else changed the profile first.
+    #[error("the profile was changed in the meantime")]
+    EtagMismatch,
+    /// The metadata of a row cannot be read or written as JSON.
+    #[error("stored metadata is not readable")]
+    Metadata(#[source] serde_json::Error),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+    /// The outbox failed.
+    #[error("the outbox failed")]
+    Events(#[from] countersign_events::Error),
+    /// The audit trail failed.
+    #[error("the audit trail failed")]
+    Audit(#[from] countersign_audit::Error),
+    /// The tables could not be brought up to date.
+    #[error(transparent)]
+    Mesh(#[from] countersign_mesh::Error),
+    /// A part of the system refused in words that a client may hear.
+    #[error(transparent)]
+    Refused(#[from] Fault),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(violations) => Self::invalid(violations),
+            Error::ProfileNotFound => {
+                let message = "the profile does not exist";
+                Self::new(Code::NotFound, "PROFILE_NOT_FOUND", message)
+            }
+            Error::EtagMismatch => {
+                let message = "the profile was changed in the meantime: read it again";
+                Self::new(Code::Aborted, "ETAG_MISMATCH", message)
+            }
+            Error::Database(error) | Error::Events(countersign_events::Error::Database(error)) => {
+                database::fault(&error)
+            }
+            Error::Events(error) => error.into(),
+            Error::Mesh(_) => Self::internal(),
+            Error::Audit(error) => error.into(),
+            Error::Refused(fault) => fault,
+            Error::Metadata(error) => {
+                // Where, not what: the text of the error could quote a value.
+                let position = error.column();
+                tracing::error!(json.column = position, "stored metadata is not readable");
+                Self::internal()
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What a text that people read may contain.
+//!
+//! The rules keep a text from looking like another one or from hiding
+//! something: Unicode Technical Reports #36 and #39, and CVE-2021-42574
+//! ("Trojan Source") for the bidirectional controls.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::{Broken, Checked};
+
+/// The rules of one kind of text.
+pub struct TextRules {
+    /// User-perceived characters (UAX #29).
+    max_graphemes: usize,
+    /// Bytes after normalisation, which can lengthen a text.
+    max_bytes: usize,
+    /// Whether line feeds are part of it.
+    lines: bool,
+}
+
+/// A person's name.
+pub const NAME: TextRules = TextRules { max_graphemes: 64, max_bytes: 1024, lines: false };
+/// A few words about a person.
+pub const BIO: TextRules = TextRules { max_graphemes: 1000, max_bytes: 16_384, lines: true };
+/// A value of the metadata.
+pub const METADATA_VALUE: TextRules =
+    TextRules { max_graphemes: 1024, max_bytes: 1024, lines: true };
+
+/// Written languages stack at most five marks on a letter; what stacks more
+/// covers the lines around it.
+const MAX_MARKS: usize = 8;
+
+/// The only flags that Unicode recommends to write with tag characters:
+/// England, Scotland and Wales. Other tag characters are an invisible alphabet.
+const TAG_FLAGS: [&str; 3] = [
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
+];
+
+impl TextRules {
+    /// The text in normal form NFC, without white space at its ends and with
+    /// line feeds as its only line breaks; or every rule that it breaks.
+    pub fn check(&self, text: &str) -> Checked {
+        let unix = text.replace("\r\n", "\n");
+        let normal: String = unix.trim().nfc().collect();
+        let mut broken = Vec::new();
+        if normal.len() > self.max_bytes {
+            let rule = format!("must have at most {} bytes in normal form NFC", self.max_bytes);
+            broken.push(Broken::new("text.max_bytes", rule));
+        } else if normal.graphemes(true).nth(self.max_graphemes).is_some() {
+            let rule = format!("must have at most {} characters", self.max_graphemes);
+            broken.push(Broken::new("text.max_graphemes", rule));
+        }
+        self.look_at_characters(&normal, &mut broken);
+        if broken.is_empty() { Ok(normal) } else { Err(broken) }
+    }
+
+    fn look_at_characters(&self, text: &str, broken: &mut Vec<Broken>) {
+        let visible = TAG_FLAGS.iter().fold(text.to_owned(), |text, flag| text.replace(flag, "F"));
+        let refused = |c: char| is_control(c) && !(self.lines && c == '\n');
+        if visible.contains(refused) {
+            let rule = if self.lines {
+                "must not contain control characters other than line feeds"
+            } else {
+                "must not contain control characters or line breaks"
+            };
+            broken.push(Broken::new("text.control", rule));
+        }
+        if visible.contains(is_bidi_control) {
+            let rule = "must not contain bidirectional control characters";
+            broken.push(Broken::new("text.bidi", rule));
+        }
+        if visible.contains(is_hidden) || has_stray_joiner(&visible) {
+            let rule = "must not contain invisible characters";
+            broken.push(Broken::new("text.invisible", rule));
+        }
+        if has_mark_pile(&visible) {
+            let rule = format!("must not stack more than {MAX_MARKS} marks on a character");
+            broken.push(Broken::new("text.marks", rule));
+        }
+    }
+}
+
+/// C0, C1, and the separators that break lines without being control characters.
+fn is_control(c: char) -> bool {
+    matches!(
+        c.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    )
+}
+
+/// The property `Bidi_Control` (UAX #9): marks, embeddings, overrides, isolates.
+pub const fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Shows nothing, or nothing certain: format characters, fillers and noncharacters.
+pub fn is_hidden(c: char) -> bool {
+    let blank = matches!(
+        c,
+        '\u{34f}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{ffa0}'
+    );
+    let noncharacter = matches!(c, '\u{fdd0}'..='\u{fdef}') || (c as u32) & 0xfffe == 0xfffe;
+    let format = c.general_category() == GeneralCategory::Format;
+    blank
+        || noncharacter
+        || (format && !is_joiner(c) && !is_bidi_control(c) && !is_visible_format(c))
+}
+
+/// Zero-width joiner and non-joiner: emoji, Persian and Indic scripts need them.
+const fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Format characters that have a shape: Arabic, Syriac and Kaithi number signs.
+const fn is_visible_format(c: char) -> bool {
+    matches!(
+        c,
+        '\u{600}'
+            ..='\u{605}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'
+                | '\u{891}'
+                | '\u{8e2}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+    )
+}
+
+/// A joiner that does not stand between two characters joins nothing and
+/// only makes two equal-looking texts differ. After a mark it may end a word,
+/// as it does in Malayalam.
+fn has_stray_joiner(text: &str) -> bool {
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if is_joiner(c) {
+            let joins = |side: Option<char>| {
+                side.is_some_and(|c| !is_joiner(c) && !c.is_whitespace() && !c.is_ascii())
+            };
+            let after_mark = before
+                .is_some_and(|c: char| c.general_category() == GeneralCategory::NonspacingMark);
+            if !joins(before) || !(after_mark || joins(chars.peek().copied())) {
+                return true;
+            }
+        }
+        before = Some(c);
+    }
+    false
+}
+
+fn has_mark_pile(text: &str) -> bool {
+    let mut run = 0;
+    text.chars().any(|c| {
+        let category = c.general_category();
+        let mark =
+            matches!(category, GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark);
+        run = if mark { run + 1 } else { 0 };
+        run > MAX_MARKS
+    })
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

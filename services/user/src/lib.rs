@@ -1,0 +1,94 @@
+//! Profiles: fields, metadata and activity.
+//!
+//! [`build`] gives what a server needs to serve them. The service knows the auth
+//! service only by its events: a profile is made when an account was, and its
+//! last activity is when the person logged out.
+
+mod api;
+mod config;
+mod consumers;
+mod convert;
+mod error;
+mod etag;
+mod fields;
+mod mask;
+mod patch;
+mod store;
+
+use std::fmt;
+
+use api::Api;
+use countersign_audit::Chain;
+use countersign_contracts::user::v1::profile_service;
+use countersign_events::{Bus, Consumer, Outbox, Relay};
+use countersign_guard::{Guard, OwnedById};
+use countersign_mesh::{Part, Task, database};
+use countersign_types::Clock;
+use sea_orm::DatabaseConnection;
+
+pub use config::Config;
+pub use error::Error;
+pub use store::Migrator;
+
+/// What the service needs from the process that runs it.
+pub struct Deps {
+    /// The service's own database.
+    pub db: DatabaseConnection,
+    /// The time.
+    pub clock: Clock,
+    /// Decides on every call.
+    pub guard: Guard,
+    /// Brings events here and takes them away.
+    pub bus: Bus,
+}
+
+/// The service, ready to be served.
+pub struct Service {
+    /// Its calls; [`Service::into_part`] adds what runs beside them.
+    pub part: Part,
+    /// Publishes the events of this service. A test steps it by hand, as all that follows.
+    pub relay: Relay,
+    /// Take in the events of other services; their requeued dead letters wait for a step.
+    pub consumers: Vec<Consumer>,
+    /// Chains the audit trail.
+    pub chain: Chain,
+}
+
+/// Brings the tables up to date, subscribes to the bus and mounts the calls.
+///
+/// # Errors
+/// [`Error::Mesh`]: a migration failed.
+pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
+    let Deps { db, clock, guard, bus } = deps;
+    database::migrate::<Migrator>(&db).await?;
+    let outbox = Outbox::new(db, clock, "user");
+    let consumers = consumers::all(&outbox, config.consumer());
+    for consumer in &consumers {
+        bus.subscribe(consumer.clone());
+    }
+    let relay = Relay::new(outbox.clone(), bus, config.relay());
+    let chain = Chain::new(outbox.clone());
+    let guard = guard.with_resolver("Profile", OwnedById);
+    let part = Part::new("user").service(profile_service(Api { outbox }, &guard));
+    Ok(Service { part, relay, consumers, chain })
+}
+
+impl Service {
+    /// The part with the tasks that do by themselves what the other fields do by steps.
+    #[must_use]
+    pub fn into_part(self) -> Part {
+        let Self { part, relay, consumers, chain } = self;
+        let part = part
+            .task(Task::new("relay", |cancel| relay.run(cancel)))
+            .task(Task::new("audit", |cancel| chain.run(cancel)));
+        consumers.into_iter().fold(part, |part, consumer| {
+            part.task(Task::new("redelivery", |cancel| consumer.run_redelivery(cancel)))
+        })
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("part", &self.part).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! How the tables come to be, step by step. A step that was released is never changed.
+
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
+    sea_orm::DbErr,
+    sea_query::{Alias, ColumnDef, Table},
+};
+
+/// All steps: the profiles, and the tables of events and of the audit trail.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut steps = countersign_events::migrations();
+        steps.extend(countersign_audit::migrations());
+        steps.push(Box::new(Profiles));
+        steps
+    }
+}
+
+struct Profiles;
+
+impl MigrationName for Profiles {
+    fn name(&self) -> &'static str {
+        "user_000001_profiles"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Profiles {
+    // On SQLite, too: a start that is killed in the middle can be repeated.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let column = |name: &str| ColumnDef::new(Alias::new(name));
+        let mut table = Table::create();
+        table
+            .table(Alias::new("profiles"))
+            .col(column("user_id").uuid().not_null().primary_key())
+            .col(column("version").big_integer().not_null())
+            .col(column("status").text().not_null())
+            .col(column("create_time").big_integer().not_null())
+            .col(column("update_time").big_integer().not_null())
+            .col(column("last_active_time").big_integer());
+        for name in TEXTS {
+            table.col(column(name).text().not_null());
+        }
+        manager.create_table(table).await
+    }
+}
+
+const TEXTS: [&str; 8] = [
+    "display_name",
+    "given_name",
+    "family_name",
+    "bio",
+    "avatar_uri",
+    "locale",
+    "time_zone",
+    "metadata",
+];

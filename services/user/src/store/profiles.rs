@@ -1,0 +1,137 @@
+//! Reading and writing profiles.
+
+use countersign_guard::Permit;
+use countersign_types::{Timestamp, UserId};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{
+    Profile,
+    entity::{ActiveModel, Column, Entity, Model, Status},
+};
+use crate::{
+    error::Error,
+    fields::{Fields, TextField},
+};
+
+/// The profile that the permit is for; `None` where it is not made yet.
+pub async fn find(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
+    let user: UserId = permit.resource_as()?;
+    let row = Entity::find_by_id(user.as_uuid()).one(db).await?;
+    row.map(Profile::try_from).transpose()
+}
+
+/// The same, locked until the transaction ends: nobody else changes it in between.
+pub async fn lock(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
+    let user: UserId = permit.resource_as()?;
+    // SQLite knows no row locks and needs none: the unit's transaction is the only writer.
+    let row = Entity::find_by_id(user.as_uuid()).lock_exclusive().one(db).await?;
+    row.map(Profile::try_from).transpose()
+}
+
+/// Stores the fields, version and time of a profile in place of the version before.
+///
+/// # Errors
+/// [`Error::EtagMismatch`] when the version before is not the stored one.
+pub async fn save(
+    db: &impl ConnectionTrait,
+    permit: &Permit,
+    profile: &Profile,
+) -> Result<(), Error> {
+    let user: UserId = permit.resource_as()?;
+    let row = ActiveModel {
+        version: Set(profile.version),
+        update_time: Set(profile.update_time.as_micros()),
+        ..columns_of(&profile.fields)?
+    };
+    let done = Entity::update_many()
+        .set(row)
+        .filter(Column::UserId.eq(user.as_uuid()))
+        .filter(Column::Version.eq(profile.version - 1))
+        .exec(db)
+        .await?;
+    if done.rows_affected == 1 { Ok(()) } else { Err(Error::EtagMismatch) }
+}
+
+/// Makes the empty profile of a new account. False: it was there already.
+pub async fn create(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let row = ActiveModel {
+        user_id: Set(user.as_uuid()),
+        version: Set(1),
+        status: Set(Status::Active),
+        create_time: Set(now.as_micros()),
+        update_time: Set(now.as_micros()),
+        last_active_time: Set(None),
+        ..columns_of(&Fields::default())?
+    };
+    let once = OnConflict::column(Column::UserId).do_nothing().to_owned();
+    let rows = Entity::insert(row).on_conflict(once).exec_without_returning(db).await?;
+    Ok(rows > 0)
+}
+
+/// Moves the last activity forward, never back, so that events may come in any
+/// order. False: there is no such profile.
+pub async fn touch(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    time: Timestamp,
+) -> Result<bool, Error> {
+    let time = time.as_micros();
+    let earlier = Column::LastActiveTime.is_null().or(Column::LastActiveTime.lt(time));
+    let latest = Expr::case(earlier, time).finally(Expr::col(Column::LastActiveTime));
+    let done = Entity::update_many()
+        .col_expr(Column::LastActiveTime, latest.into())
+        .filter(Column::UserId.eq(user.as_uuid()))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+fn columns_of(fields: &Fields) -> Result<ActiveModel, Error> {
+    let text = |field| Set(fields.text(field).to_owned());
+    Ok(ActiveModel {
+        display_name: text(TextField::DisplayName),
+        given_name: text(TextField::GivenName),
+        family_name: text(TextField::FamilyName),
+        bio: text(TextField::Bio),
+        avatar_uri: text(TextField::AvatarUri),
+        locale: text(TextField::Locale),
+        time_zone: text(TextField::TimeZone),
+        metadata: Set(serde_json::to_string(&fields.metadata).map_err(Error::Metadata)?),
+        ..ActiveModel::default()
+    })
+}
+
+impl TryFrom<Model> for Profile {
+    type Error = Error;
+
+    fn try_from(row: Model) -> Result<Self, Error> {
+        let mut fields = Fields {
+            metadata: serde_json::from_str(&row.metadata).map_err(Error::Metadata)?,
+            ..Fields::default()
+        };
+        fields.set(TextField::DisplayName, row.display_name);
+        fields.set(TextField::GivenName, row.given_name);
+        fields.set(TextField::FamilyName, row.family_name);
+        fields.set(TextField::Bio, row.bio);
+        fields.set(TextField::AvatarUri, row.avatar_uri);
+        fields.set(TextField::Locale, row.locale);
+        fields.set(TextField::TimeZone, row.time_zone);
+        Ok(Self {
+            user: row.user_id.into(),
+            fields,
+            version: row.version,
+            status: row.status,
+            create_time: Timestamp::from_micros(row.create_time),
+            update_time: Timestamp::from_micros(row.update_time),
+            last_active_time: row.last_active_time.map(Timestamp::from_micros),
+        })
+    }
+}
