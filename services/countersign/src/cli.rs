@@ -1,0 +1,250 @@
+//! What can be said on the command line. Parsing only: what a command does is
+//! in its own room under `commands`.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use countersign_events::admin;
+use countersign_types::{EventId, Timestamp};
+
+/// Identity for gRPC systems: accounts, sessions, profiles and events.
+///
+/// Without a command it runs everything in one process: one port, one data
+/// folder, nothing else needed.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, propagate_version = true)]
+pub struct Cli {
+    /// What overrides the file and the environment.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// What to do; nothing named means: run everything.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that every command knows. A flag wins over the environment, the
+/// environment over the file, the file over the defaults.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// Read this configuration file (TOML).
+    #[arg(long, global = true, value_name = "FILE", env = "COUNTERSIGN_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Keep databases and keys in this folder [default: ./data].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Listen on this address [default: 127.0.0.1:50051].
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// What can be done instead of running a server.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Print the configuration as it takes effect, secrets hidden.
+    Config {
+        /// Print the reference of all settings, as Markdown.
+        #[arg(long)]
+        reference: bool,
+    },
+    /// See and rotate the keys that sign access tokens.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// See what happened, and set right what failed.
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Make accounts.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Check the audit trail.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// See and rotate the keys that sign access tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys and where each stands in its life.
+    List,
+    /// Announce a new key. It signs once every guard had time to fetch it.
+    Rotate,
+}
+
+/// See what happened, and set right what failed.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EventsCommand {
+    /// List events of all services, the latest last.
+    List {
+        /// Only events of this kind, such as "UserCreated".
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only events since then: a time such as 2026-11-23T08:00:00Z, or a
+        /// span back from now, such as 90s, 30m, 12h, 7d.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+        /// Only what is not published yet.
+        #[arg(long)]
+        unpublished: bool,
+        /// At most so many of each service, the latest ones.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=admin::LIST_MAX))]
+        limit: u64,
+    },
+    /// List the dead letters: events that a consumer gave up on, and why.
+    Dead,
+    /// Deliver a dead letter once more.
+    Requeue(DeadLetter),
+    /// Remove a dead letter for good. Its effect will never happen.
+    Drop(DeadLetter),
+    /// Publish again what was published. Nothing takes effect a second time.
+    Replay {
+        /// Only events since then: a time such as 2026-11-23T08:00:00Z, or a
+        /// span back from now, such as 90s, 30m, 12h, 7d.
+        #[arg(long, value_name = "TIME")]
+        since: Since,
+        /// Only events of this kind, such as "UserCreated".
+        #[arg(long)]
+        kind: Option<String>,
+    },
+}
+
+/// A dead letter, by the event and the consumer that gave up on it.
+#[derive(Debug, Clone, Args)]
+pub struct DeadLetter {
+    /// The id of the event (UUID).
+    pub event: EventId,
+    /// The consumer, as `events dead` lists it.
+    #[arg(long)]
+    pub consumer: String,
+}
+
+/// Make accounts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account, the first administrator for instance. Its password is
+    /// asked for, or read from standard input or a file; it is never an
+    /// argument, because other users of the machine can read those.
+    Create {
+        /// The address of the person.
+        #[arg(long)]
+        email: String,
+        /// A role that policies ask for, such as "admin"; may be repeated.
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// Read the password from the first line of this file.
+        #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
+        password_file: Option<PathBuf>,
+        /// Read the password from the first line of standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+/// Check the audit trail.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// Follow the hash chains from their beginning; name the first row that
+    /// was changed, or say that there is none.
+    Verify,
+}
+
+const SINCE: &str = "a time such as 2026-11-23T08:00:00Z, or a span such as 90s, 30m, 12h, 7d";
+
+/// A point in time, or a span back from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// A point in time.
+    At(Timestamp),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Since {
+    /// The point in time that is meant, seen from `now`.
+    #[must_use]
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(span) => now.minus(span),
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(time) = text.parse::<prost_types::Timestamp>() {
+            let rest = Duration::from_nanos(u64::try_from(time.nanos).unwrap_or(0));
+            return Ok(Self::At(Timestamp::from_seconds(time.seconds).plus(rest)));
+        }
+        let unit = match text.chars().last() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 60 * 60,
+            Some('d') => 24 * 60 * 60,
+            _ => return Err(SINCE.to_owned()),
+        };
+        let number = text.get(..text.len() - 1).and_then(|number| number.parse::<u32>().ok());
+        let number = number.ok_or_else(|| SINCE.to_owned())?;
+        Ok(Self::Ago(Duration::from_secs(unit * u64::from(number))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_run_everything() {
+        assert!(parsed("countersign").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn a_flag_may_stand_behind_the_command() {
+        let cli = parsed("countersign config --data-dir /srv/data").unwrap();
+        assert_eq!(cli.flags.data_dir, Some(PathBuf::from("/srv/data")));
+    }
+
+    #[test]
+    fn a_password_is_no_argument() {
+        let line = "countersign account create --email ada@example.org";
+        assert!(parsed(&format!("{line} --role admin")).is_ok());
+        assert!(parsed(&format!("{line} --password secret")).is_err());
+        assert!(parsed(&format!("{line} --password-stdin --password-file p")).is_err());
+    }
+
+    #[test]
+    fn only_what_works_is_declared() {
+        for role in ["auth", "user", "migrate"] {
+            assert!(parsed(&format!("countersign {role}")).is_err(), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_point_or_a_span() {
+        let now = Timestamp::from_seconds(1_000_000);
+        for (text, expected) in [
+            ("1970-01-01T00:00:05Z", 5),
+            ("1970-01-01T01:00:05+01:00", 5),
+            ("90s", 999_910),
+            ("2h", 992_800),
+            ("1d", 913_600),
+        ] {
+            let since: Since = text.parse().unwrap();
+            assert_eq!(since.from(now), Timestamp::from_seconds(expected), "{text}");
+        }
+        for text in ["", "h", "5", "-3s", "1w", "1.5h", "99999999999d", "tomorrow"] {
+            assert!(text.parse::<Since>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The commands, each in its own room. A command reads its arguments, asks the
+//! service that knows, and prints the answer.
+
+mod account;
+mod audit;
+mod config;
+mod events;
+mod keys;
+mod password;
+mod serve;
+mod table;
+
+use std::io::{self, ErrorKind, Write};
+
+use countersign_seal::MasterKey;
+
+use crate::{Cli, Command, Config, DataFolder, Databases, Error, master};
+
+/// Carries out what the command line says, and prints to standard output.
+///
+/// # Errors
+/// [`Error`] is a sentence for the operator.
+pub async fn run(cli: Cli) -> Result<(), Error> {
+    match carry_out(cli, &mut io::stdout()).await {
+        // Whoever reads the output has read enough.
+        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
+    if let Some(Command::Config { reference: true }) = cli.command {
+        return Ok(out.write_all(Config::reference().as_bytes())?);
+    }
+    let config = Config::load(&cli.flags)?;
+    match cli.command {
+        None => serve::run(config, out).await,
+        Some(Command::Config { .. }) => config::run(&config, out),
+        Some(Command::Keys(command)) => keys::run(&command, &config, out).await,
+        Some(Command::Events(command)) => events::run(command, &config, out).await,
+        Some(Command::Account(command)) => account::run(command, &config, out).await,
+        Some(Command::Audit(command)) => audit::run(&command, &config, out).await,
+    }
+}
+
+/// The data, as an operator's command finds it.
+struct Opened {
+    folder: DataFolder,
+    databases: Databases,
+    master: MasterKey,
+}
+
+/// Opens the data for an operator's command, and makes it where there is none.
+/// Beside a running server the tables are as that server made them.
+async fn open(config: &Config) -> Result<Opened, Error> {
+    let folder = DataFolder::join(&config.data_dir)?;
+    let master = master::open(config, &folder)?;
+    let databases = Databases::open(config, &folder).await?;
+    if folder.is_alone() {
+        databases.migrate().await?;
+    }
+    countersign_auth::check_master_key(&databases.auth, &master).await?;
+    Ok(Opened { folder, databases, master })
+}

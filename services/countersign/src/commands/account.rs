@@ -1,0 +1,45 @@
+//! `countersign account`: making accounts without a registration.
+
+use std::{io::Write, path::Path};
+
+use countersign_auth::admin;
+use countersign_types::Clock;
+
+use super::password::{self, Source};
+use crate::{AccountCommand, Config, Error};
+
+pub(super) async fn run(
+    command: AccountCommand,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let AccountCommand::Create { email, roles, password_file, password_stdin } = command;
+    let password = password::read(&source(password_file.as_deref(), password_stdin))?;
+    let opened = super::open(config).await?;
+
+    let (db, clock) = (&opened.databases.auth, Clock::system());
+    // The service takes the password over and wipes it after hashing.
+    let (password, given) = (password.as_str().to_owned(), roles.clone());
+    let made = admin::create_account(db, &clock, &config.auth, email, password, given);
+    let account = made.await.map_err(|error| match error {
+        countersign_auth::Error::Invalid(rules) => Error::Refused(rules),
+        other => Error::Auth(other),
+    })?;
+
+    let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+    let active = if opened.folder.is_alone() {
+        "it is active once a server runs on this data"
+    } else {
+        "it is active in a moment"
+    };
+    writeln!(out, "account {account} is made (roles: {roles}); {active}")?;
+    Ok(())
+}
+
+fn source(file: Option<&Path>, stdin: bool) -> Source<'_> {
+    match file {
+        Some(path) => Source::File(path),
+        None if stdin => Source::Stdin,
+        None => Source::Terminal,
+    }
+}

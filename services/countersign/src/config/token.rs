@@ -1,0 +1,82 @@
+//! What access tokens say about their origin, and what the guard asks of them.
+
+use std::time::Duration;
+
+use countersign_guard::Settings;
+use countersign_mesh::{
+    Error,
+    config::{ServerConfig, duration_in_range, in_range},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The longest text in a claim, in bytes: a token stays far below 4 KiB.
+const TEXT_MAX: usize = 255;
+
+/// Settings of access tokens, the same for who signs and who verifies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenConfig {
+    /// Who issues the tokens (claim `iss`), 1 to 255 bytes.
+    pub issuer: String,
+    /// For which services the tokens are (claim `aud`), 1 to 255 bytes.
+    pub audience: String,
+    /// Name of the environment, 1 to 255 bytes. A token of one environment is refused in every other, even where the keys are the same.
+    pub environment: String,
+    /// How far the clocks of two machines may lie apart, 0s to 1m.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub leeway: Duration,
+    /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 2 KiB once it is seen.
+    pub cache_capacity: u32,
+}
+
+impl Default for TokenConfig {
+    fn default() -> Self {
+        Self {
+            issuer: "countersign".to_owned(),
+            audience: "countersign".to_owned(),
+            environment: "development".to_owned(),
+            leeway: Duration::from_secs(5),
+            cache_capacity: 10_000,
+        }
+    }
+}
+
+impl TokenConfig {
+    /// Checks every range; `section` is where these settings stand.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for the first value that can not be used.
+    pub fn validate(&self, section: &str) -> Result<(), Error> {
+        for (name, text) in [
+            ("issuer", &self.issuer),
+            ("audience", &self.audience),
+            ("environment", &self.environment),
+        ] {
+            if text.is_empty() || text.len() > TEXT_MAX {
+                return Err(Error::OutOfRange {
+                    key: format!("{section}.{name}"),
+                    reason: format!("must have 1 to {TEXT_MAX} bytes, and has {}", text.len()),
+                });
+            }
+        }
+        let leeway = Duration::ZERO..=Duration::from_secs(60);
+        duration_in_range(&format!("{section}.leeway"), self.leeway, &leeway)?;
+        let capacity = format!("{section}.cache_capacity");
+        in_range(&capacity, &self.cache_capacity, &(100..=10_000_000))
+    }
+
+    /// The settings of a guard that takes these tokens in such a server.
+    #[must_use]
+    pub fn guard(&self, server: &ServerConfig) -> Settings {
+        Settings {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            environment: self.environment.clone(),
+            leeway: self.leeway,
+            cache_capacity: self.cache_capacity.into(),
+            max_message_bytes: usize::try_from(server.max_message_bytes).unwrap_or(usize::MAX),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Why a command could not be carried out, as a sentence for the operator: what
+//! is wrong, and what to do about it.
+
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use countersign_types::{EventId, Violation};
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refuses something about the data folder.
+    #[error(
+        "cannot {action} data folder {path}: {source}; make it a folder that this user owns, \
+         or name another with --data-dir or COUNTERSIGN_DATA_DIR",
+        path = path.display()
+    )]
+    Folder {
+        /// What was tried: `make`, `read`, `write in`, `lock`.
+        action: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Others may look into the data folder.
+    #[error("data folder {path} is open to others: run chmod 0700 {path}", path = .0.display())]
+    FolderExposed(PathBuf),
+    /// Another server runs on the data.
+    #[error(
+        "data folder {path} is in use by another countersign: stop that one, or name another \
+         folder with --data-dir or COUNTERSIGN_DATA_DIR",
+        path = .0.display()
+    )]
+    FolderInUse(PathBuf),
+    /// The path of the data folder cannot stand in the address of a database.
+    #[error(
+        "data folder {path} has a question mark or something that is not UTF-8 in its path: \
+         name another with --data-dir or COUNTERSIGN_DATA_DIR",
+        path = .0.display()
+    )]
+    FolderName(PathBuf),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}", reason = listen_reason(.source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A setting of a service cannot be used.
+    #[error("in section {0}: {1}")]
+    Section(&'static str, String),
+    /// A path on the command line is not UTF-8.
+    #[error("{path} is not UTF-8: name it otherwise", path = .0.display())]
+    NotText(PathBuf),
+    /// No password was given.
+    #[error(
+        "no password: standard input is no terminal to ask at, so name a file with \
+         --password-file, or pipe it in and say --password-stdin"
+    )]
+    NoPassword,
+    /// The password was typed in two ways.
+    #[error("the two passwords are not the same: nothing was made")]
+    PasswordsDiffer,
+    /// The password cannot be read.
+    #[error("cannot read the password from {origin}: {source}")]
+    Password {
+        /// The file, or `standard input`.
+        origin: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Rules of input are broken.
+    #[error("{}", sentence(.0))]
+    Refused(Vec<Violation>),
+    /// There is no such dead letter.
+    #[error(
+        "consumer {consumer} has no dead letter {event}: `countersign events dead` lists what there is"
+    )]
+    NoDeadLetter {
+        /// The event.
+        event: EventId,
+        /// The consumer.
+        consumer: String,
+    },
+    /// The audit trail was changed.
+    #[error(
+        "the audit trail of {0} was changed: see above where, and keep this data folder as evidence"
+    )]
+    AuditChanged(&'static str),
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// Configuration, logs, database or server.
+    #[error(transparent)]
+    Mesh(#[from] countersign_mesh::Error),
+    /// The master key.
+    #[error(transparent)]
+    Seal(#[from] countersign_seal::Error),
+    /// The guard.
+    #[error("the guard cannot be built: {0}")]
+    Guard(#[from] countersign_guard::Error),
+    /// Events.
+    #[error(transparent)]
+    Events(#[from] countersign_events::Error),
+    /// The audit trail.
+    #[error(transparent)]
+    Audit(#[from] countersign_audit::Error),
+    /// The auth service.
+    #[error("{}", auth_reason(.0))]
+    Auth(#[from] countersign_auth::Error),
+    /// The user service.
+    #[error(transparent)]
+    User(#[from] countersign_user::Error),
+}
+
+fn listen_reason(error: &io::Error) -> String {
+    let other = "name another address with --listen or COUNTERSIGN_LISTEN";
+    match error.kind() {
+        ErrorKind::AddrInUse => format!("another process does already; stop it, or {other}"),
+        ErrorKind::AddrNotAvailable => format!("this machine has no such address; {other}"),
+        ErrorKind::PermissionDenied => format!("this user may not; {other}, its port above 1023"),
+        _ => format!("{error}; {other}"),
+    }
+}
+
+fn sentence(rules: &[Violation]) -> String {
+    let rules = rules.iter().map(|rule| format!("{} {}", rule.field, rule.description));
+    rules.collect::<Vec<_>>().join("; ")
+}
+
+/// A client must not hear what the database says, an operator has to.
+fn auth_reason(error: &countersign_auth::Error) -> String {
+    match error {
+        countersign_auth::Error::Database(source) => format!("{error}: {source}"),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,166 @@
+//! The executable as an operator meets it: exit codes, sentences, and what a
+//! command prints.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use countersign::DataFolder;
+
+const PASSWORD: &str = "violet harbour sings at dawn";
+
+struct Place {
+    parent: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { parent: tempfile::tempdir().unwrap() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.parent.path().join("data")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(arguments).env_clear().stdin(Stdio::null());
+        command.env("COUNTERSIGN_DATA_DIR", self.data()).env("COUNTERSIGN_LISTEN", "127.0.0.1:0");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that reads `input`.
+    fn pipe(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The one sentence with which a command refuses.
+fn refusal(output: &Output) -> String {
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("countersign: ") && said.lines().count() == 1, "{said}");
+    said
+}
+
+fn success(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let place = Place::new();
+    let _first = DataFolder::claim(&place.data()).unwrap();
+    let refused = refusal(&place.run(&[]));
+    assert!(refused.contains("in use by another countersign"), "{refused}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_sentence() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = refusal(&place.run(&["--listen", &address]));
+    assert!(refused.contains("another process does already"), "{refused}");
+}
+
+#[test]
+fn an_exposed_data_folder_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    fs::set_permissions(place.data(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(refusal(&place.run(&[])).contains("chmod 0700"));
+}
+
+#[test]
+fn a_misspelt_setting_is_refused() {
+    let place = Place::new();
+    let output = place.command(&[]).env("COUNTERSIGN_DATA_DRI", "x").output().unwrap();
+    assert!(refusal(&output).contains("did you mean COUNTERSIGN_DATA_DIR"));
+}
+
+#[test]
+fn the_settings_in_force_are_printed() {
+    let place = Place::new();
+    let printed = success(&place.run(&["config", "--listen", "127.0.0.1:7777"]));
+    assert!(printed.contains("listen = \"127.0.0.1:7777\""), "{printed}");
+    assert!(!place.data().exists(), "printing makes nothing");
+}
+
+#[test]
+fn the_first_administrator_is_made_without_a_server() {
+    let place = Place::new();
+    let line = ["account", "create", "--email", "Root@Example.org", "--role", "admin"];
+    let printed = success(&place.pipe(&[&line[..], &["--password-stdin"]].concat(), PASSWORD));
+    assert!(printed.contains("admin"), "{printed}");
+    let events = success(&place.run(&["events", "list"]));
+    assert!(events.contains("UserCreated"), "{events}");
+    only_the_owner_reads(&place.data());
+
+    let file = place.parent.path().join("password");
+    fs::write(&file, PASSWORD).unwrap();
+    let again = place.run(&[&line[..], &["--password-file", file.to_str().unwrap()]].concat());
+    let refused = refusal(&again);
+    assert!(refused.contains("address"), "{refused}");
+    assert!(!refused.to_lowercase().contains("root@example.org"), "{refused}");
+}
+
+#[test]
+fn a_weak_password_is_refused_with_the_rule() {
+    let place = Place::new();
+    let line = ["account", "create", "--email", "root@example.org", "--password-stdin"];
+    let refused = refusal(&place.pipe(&line, "password"));
+    assert!(refused.contains("password"), "{refused}");
+    let refused = refusal(&place.run(&line[..4]));
+    assert!(refused.contains("--password-file"), "{refused}");
+}
+
+#[test]
+fn a_dead_letter_that_does_not_exist_is_a_sentence() {
+    let place = Place::new();
+    let event = "0197a1b2-c3d4-7000-8000-00000000000a";
+    for command in ["requeue", "drop"] {
+        let output = place.run(&["events", command, event, "--consumer", "user.activity"]);
+        assert!(refusal(&output).contains("events dead"), "{command}");
+    }
+    assert_eq!(success(&place.run(&["events", "dead"])).lines().count(), 1);
+    assert!(success(&place.run(&["events", "replay", "--since", "1h"])).starts_with("0 events"));
+}
+
+#[test]
+fn keys_are_listed_and_rotated_without_a_server() {
+    let place = Place::new();
+    for _first_and_second in 0..2 {
+        success(&place.run(&["keys", "rotate"]));
+    }
+    let listed = success(&place.run(&["keys", "list"]));
+    assert!(listed.contains("signing") && listed.contains("announced"), "{listed}");
+    assert!(success(&place.run(&["keys", "rotate"])).contains("already"));
+    success(&place.run(&["audit", "verify"]));
+}
+
+fn only_the_owner_reads(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o077;
+        assert_eq!(mode, 0, "{}", entry.path().display());
+    }
+}

@@ -1,0 +1,6 @@
+//! The executable from outside: its configuration, its commands and its refusals.
+
+#![expect(clippy::unwrap_used, reason = "what stands around a test may panic like the test")]
+
+mod configuration;
+mod executable;
