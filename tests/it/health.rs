@@ -1,0 +1,111 @@
+//! Health and reflection: what tools ask before anything else.
+
+use countersign_mesh::health::v1::{
+    HealthCheckRequest, HealthListRequest, health_check_response::ServingStatus,
+    health_client::HealthClient,
+};
+use countersign_tests::{TestApp, refusal};
+use prost_reflect::DescriptorPool;
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic_reflection::pb;
+
+const SERVICES: [&str; 4] = [
+    "countersign.auth.v1.AuthService",
+    "countersign.auth.v1.SessionService",
+    "countersign.user.v1.ProfileService",
+    "grpc.health.v1.Health",
+];
+
+#[tokio::test]
+async fn every_service_is_serving_and_listed() {
+    let app = TestApp::start().await;
+    let mut health = HealthClient::new(app.clients().channel());
+    for service in ["", SERVICES[0], SERVICES[1], SERVICES[2]] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = health.check(request).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+    }
+    let unknown = health.check(HealthCheckRequest { service: "no.such".to_owned() }).await;
+    assert_eq!(refusal(unknown).code, Code::NotFound);
+    let listed = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
+    for service in &SERVICES[..3] {
+        assert_eq!(listed[*service].status(), ServingStatus::Serving);
+    }
+}
+
+#[tokio::test]
+async fn who_watches_hears_the_status_at_once() {
+    let app = TestApp::start().await;
+    let mut health = HealthClient::new(app.clients().channel());
+    let request = HealthCheckRequest { service: SERVICES[2].to_owned() };
+    let mut statuses = health.watch(request).await.unwrap().into_inner();
+    let first = statuses.next().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+}
+
+#[tokio::test]
+async fn reflection_v1_lists_the_services_and_keeps_the_rules() {
+    use pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let app = TestApp::start().await;
+    let mut client = ServerReflectionClient::new(app.clients().channel());
+    let ask =
+        |question| ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let symbol = "countersign.user.v1.ProfileService".to_owned();
+    let questions = tokio_stream::iter([
+        ask(MessageRequest::ListServices(String::new())),
+        ask(MessageRequest::FileContainingSymbol(symbol)),
+    ]);
+    let mut answers = client.server_reflection_info(questions).await.unwrap().into_inner();
+
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        answers.next().await.unwrap().unwrap().message_response
+    else {
+        panic!("a list of services");
+    };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for service in SERVICES {
+        assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
+    }
+    let Some(MessageResponse::FileDescriptorResponse(files)) =
+        answers.next().await.unwrap().unwrap().message_response
+    else {
+        panic!("a file");
+    };
+    // What a client needs to read the rule comes along or can be asked for.
+    let all = countersign_contracts::DESCRIPTOR_SET;
+    let pool = DescriptorPool::decode(all).unwrap();
+    let rule = pool.get_extension_by_name("countersign.policy.v1.rule").unwrap();
+    let service = pool.get_service_by_name("countersign.user.v1.ProfileService").unwrap();
+    assert!(service.methods().all(|method| method.options().has_extension(&rule)));
+    assert!(
+        files
+            .file_descriptor_proto
+            .iter()
+            .any(|file| { file.windows(10).any(|window| window == b"GetProfile") })
+    );
+}
+
+#[tokio::test]
+async fn reflection_v1alpha_answers_older_tools() {
+    use pb::v1alpha::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let app = TestApp::start().await;
+    let mut client = ServerReflectionClient::new(app.clients().channel());
+    let question = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let questions = tokio_stream::iter([question]);
+    let mut answers = client.server_reflection_info(questions).await.unwrap().into_inner();
+    let answer = answers.next().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else {
+        panic!("a list of services");
+    };
+    assert!(list.service.len() >= SERVICES.len());
+}

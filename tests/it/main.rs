@@ -1,0 +1,18 @@
+//! The end-to-end tests, one file for each theme. The harness is the library
+//! of this package.
+
+mod access;
+mod arrows;
+mod crash;
+mod events;
+mod faults;
+mod flow;
+mod health;
+mod input;
+mod keys;
+mod profiles;
+mod refresh;
+mod secrets;
+mod sessions;
+mod start;
+mod tokens;

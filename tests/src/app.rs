@@ -1,0 +1,216 @@
+//! The whole system in this process, over a real socket.
+
+mod running;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use countersign::Config;
+use countersign_auth::admin::create_account;
+use countersign_types::{Clock, ClockHand, Timestamp};
+use tempfile::TempDir;
+
+use crate::{Clients, Ledger, Login, PASSWORD, Person, email_of};
+use running::Running;
+
+/// Registrations that no test is about are not held up.
+const MANY: u32 = 100_000;
+/// When the tests take place: 2026-11-23T00:00:00Z.
+const START: Timestamp = Timestamp::from_seconds(1_795_392_000);
+
+/// A system of its own, on its own data, at its own time. Events move when a
+/// test says so. Dropping it asserts that no event is left over.
+pub struct TestApp {
+    shape: Shape,
+    running: Option<Running>,
+    dead_letters_allowed: bool,
+}
+
+/// What stays when the system starts again.
+struct Shape {
+    folder: Arc<TempDir>,
+    config: Config,
+    clock: Clock,
+    hand: ClockHand,
+}
+
+impl TestApp {
+    /// Starts on new data.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// Starts on new data, with other settings than the tests have.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let mut config = settings(&folder);
+        change(&mut config);
+        let (clock, hand) = Clock::manual(START);
+        Self::launch(Shape { folder, config, clock, hand }, false).await
+    }
+
+    async fn launch(shape: Shape, dead_letters_allowed: bool) -> Self {
+        let running = Running::start(shape.config.clone(), shape.clock.clone()).await;
+        Self { shape, running: Some(running), dead_letters_allowed }
+    }
+
+    /// The same, and dead letters may be left over at the end.
+    #[must_use]
+    pub fn with_dead_letters(mut self) -> Self {
+        self.dead_letters_allowed = true;
+        self
+    }
+
+    /// Dies where it stands, as a process does that is killed, and starts again
+    /// on the same data at the same time.
+    ///
+    /// # Panics
+    /// It does not start again.
+    pub async fn crash_and_restart(self) -> Self {
+        self.restart_with(|_| ()).await
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Panics
+    /// It does not start again.
+    pub async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.take().crash().await;
+        let Shape { folder, clock, hand, .. } = &self.shape;
+        let (folder, clock, hand) = (Arc::clone(folder), clock.clone(), hand.clone());
+        let mut config = self.shape.config.clone();
+        change(&mut config);
+        Self::launch(Shape { folder, config, clock, hand }, self.dead_letters_allowed).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.running().address
+    }
+
+    /// Clients without a token, on a connection of their own.
+    #[must_use]
+    pub fn clients(&self) -> Clients {
+        Clients::of(self.address())
+    }
+
+    /// The hand of the system's clock.
+    #[must_use]
+    pub fn clock(&self) -> &ClockHand {
+        &self.shape.hand
+    }
+
+    /// What the databases say.
+    ///
+    /// # Panics
+    /// They cannot be opened.
+    pub async fn ledger(&self) -> Ledger {
+        Ledger::open(&self.shape.config.data_dir).await
+    }
+
+    /// Brings every event that is due to everybody, and what follows from it.
+    ///
+    /// # Panics
+    /// It never comes to rest, or a database fails.
+    pub async fn settle(&self) {
+        self.running().steps.settle().await;
+    }
+
+    /// Publishes one batch of the auth service's events.
+    ///
+    /// # Panics
+    /// The database fails.
+    pub async fn step_auth(&self) -> usize {
+        self.running().steps.auth.step().await.expect("the relay of auth steps")
+    }
+
+    /// Publishes one batch of the user service's events.
+    ///
+    /// # Panics
+    /// The database fails.
+    pub async fn step_user(&self) -> usize {
+        self.running().steps.user.step().await.expect("the relay of user steps")
+    }
+
+    /// Somebody whose account is active.
+    ///
+    /// # Panics
+    /// Registering is refused.
+    pub async fn active(&self, name: &str) -> Person {
+        let person = self.clients().register(name).await.expect("a new person can register");
+        self.settle().await;
+        person
+    }
+
+    /// A new session of somebody.
+    ///
+    /// # Panics
+    /// Logging in is refused.
+    pub async fn login(&self, person: &Person) -> Login {
+        self.clients().login(&person.email).await.expect("an active person can log in")
+    }
+
+    /// Somebody new with a session.
+    ///
+    /// # Panics
+    /// Registering or logging in is refused.
+    pub async fn signed_in(&self, name: &str) -> Login {
+        let person = self.active(name).await;
+        self.login(&person).await
+    }
+
+    /// A session of somebody new with the role `admin`, made as an operator does it.
+    ///
+    /// # Panics
+    /// Making the account or logging in is refused.
+    pub async fn admin(&self, name: &str) -> Login {
+        let (config, clock) = (&self.shape.config.auth, &self.shape.clock);
+        let (email, roles) = (email_of(name), vec!["admin".to_owned()]);
+        let db = &self.running().databases.auth;
+        let made = create_account(db, clock, config, email.clone(), PASSWORD.to_owned(), roles);
+        let user_id = made.await.expect("an administrator can be made").to_string();
+        self.settle().await;
+        self.login(&Person { email, user_id }).await
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the system runs")
+    }
+
+    fn take(&mut self) -> Running {
+        self.running.take().expect("the system runs")
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let data = self.shape.config.data_dir.clone();
+        let allowed = self.dead_letters_allowed;
+        // On a thread of its own: here may be no place to wait.
+        let last = std::thread::spawn(move || running.end(&data, allowed)).join();
+        if let Err(left) = last
+            && !std::thread::panicking()
+        {
+            std::panic::resume_unwind(left);
+        }
+    }
+}
+
+/// The defaults, but for hashing, which is as cheap as is allowed, and the
+/// throttle, which would count all tests as one network.
+fn settings(folder: &TempDir) -> Config {
+    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    config.auth.hashing.memory_kib = 7168;
+    config.auth.hashing.iterations = 1;
+    config.auth.hashing.workers = 2;
+    config.auth.throttle.registrations_per_minute = MANY;
+    config.auth.throttle.overall_per_second = MANY;
+    config
+}

@@ -1,0 +1,24 @@
+//! The harness of the end-to-end tests: the whole system over a real socket.
+//!
+//! [`TestApp`] runs it in this process, started by the same functions as the
+//! executable, with a clock that a test turns and relays that a test steps: no
+//! test sleeps to wait. [`Process`] runs the executable itself, to be killed.
+//! What a test asks is in `it/`, one file for each theme.
+
+mod app;
+mod client;
+mod ledger;
+mod people;
+mod polls;
+mod process;
+mod raw;
+mod refusal;
+
+pub use app::TestApp;
+pub use client::{Authenticated, Bearer, Clients};
+pub use ledger::Ledger;
+pub use people::{Login, PASSWORD, Person, email_of};
+pub use polls::{Cut, drop_after};
+pub use process::{Executable, Process, set_mode};
+pub use raw::RawCall;
+pub use refusal::{Refusal, refusal};
