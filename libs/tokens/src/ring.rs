@@ -46,6 +46,12 @@ impl KeyRing {
         self.0.keys.read().contains_key(key_id)
     }
 
+    /// Whether there is no key at all: nothing can be verified yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.keys.read().is_empty()
+    }
+
     /// Counts the changes of the ring: as long as it stands, what was verified
     /// before was verified with a key that still counts.
     #[must_use]

@@ -19,6 +19,7 @@ use countersign_contracts::auth::v1::{
 };
 use countersign_events::Outbox;
 use countersign_guard::{Call, PublicCall, Revocations};
+use countersign_mesh::database;
 use countersign_types::{Clock, Timestamp};
 use sea_orm::DatabaseConnection;
 
@@ -111,7 +112,7 @@ impl AuthService for Api {
     }
 
     async fn logout(&self, call: Call<LogoutRequest>) -> Result<LogoutResponse, Error> {
-        self.log_out(&call.caller, &call.peer).await?;
+        database::retry(Error::is_conflict, || self.log_out(&call.caller, &call.peer)).await?;
         Ok(LogoutResponse {})
     }
 
@@ -143,7 +144,8 @@ impl SessionService for Api {
         &self,
         call: Call<RevokeSessionRequest>,
     ) -> Result<RevokeSessionResponse, Error> {
-        self.end_one(&call.permit, &call.caller, &call.peer).await?;
+        let Call { permit, caller, peer, .. } = &call;
+        database::retry(Error::is_conflict, || self.end_one(permit, caller, peer)).await?;
         Ok(RevokeSessionResponse {})
     }
 

@@ -34,7 +34,7 @@ use sea_orm::DatabaseConnection;
 
 use api::{Api, Auth, SessionOwner};
 use issuer::Issuer;
-use keys::KeyStore;
+use keys::{KeyStore, Periods};
 use meter::Meter;
 use throttle::Throttle;
 
@@ -98,7 +98,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
     let registrar = admin::registrar(outbox.clone(), &config).await?;
 
-    let store = KeyStore::new(keys);
+    let store = KeyStore::new(keys, Periods::from(&config).announce());
     let rotation = Rotation::new(outbox.clone(), master.clone(), store.clone(), &config);
     rotation.step().await?;
     let upkeep = Upkeep::new(outbox.clone(), revocations.clone(), &config.session);

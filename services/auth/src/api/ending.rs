@@ -5,6 +5,7 @@ use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
 use countersign_events::Unit;
 use countersign_guard::{Caller, Peer, Permit};
+use countersign_mesh::database;
 use countersign_types::SessionId;
 
 use super::Auth;
@@ -62,16 +63,30 @@ impl Auth {
     ) -> Result<usize, Error> {
         let mut count = 0;
         loop {
-            let unit = self.outbox.begin().await?;
-            let revoked = revocation::all(&*unit, permit, keep, BATCH, self.now()).await?;
-            if revoked.is_empty() {
-                unit.rollback().await?;
-                return Ok(count);
+            let some = || self.end_some(permit, caller, keep, peer);
+            match database::retry(Error::is_conflict, some).await? {
+                0 => return Ok(count),
+                ended => count += ended,
             }
-            count += revoked.len();
-            self.record(&unit, "revoked", caller, &revoked, peer).await?;
-            self.finish(unit, &revoked, Reason::Revoked).await?;
         }
+    }
+
+    async fn end_some(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        keep: Option<SessionId>,
+        peer: &Peer,
+    ) -> Result<usize, Error> {
+        let unit = self.outbox.begin().await?;
+        let revoked = revocation::all(&*unit, permit, keep, BATCH, self.now()).await?;
+        if revoked.is_empty() {
+            unit.rollback().await?;
+            return Ok(0);
+        }
+        self.record(&unit, "revoked", caller, &revoked, peer).await?;
+        self.finish(unit, &revoked, Reason::Revoked).await?;
+        Ok(revoked.len())
     }
 
     /// Appends the events, commits, and refuses the tokens here at once; the
