@@ -35,6 +35,9 @@ pub enum Error {
         /// Its length in bytes.
         length: usize,
     },
+    /// The process stops while a change is being made permanent.
+    #[error("the process stopped before a commit was answered")]
+    Interrupted,
 }
 
 /// A failed database is worth another try; everything else here is a fault of
@@ -43,7 +46,7 @@ pub enum Error {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
-            Error::Database(_) => {
+            Error::Database(_) | Error::Interrupted => {
                 Self::new(Code::Unavailable, "STORAGE_UNAVAILABLE", "the storage is not available")
                     .retry_after(Duration::from_secs(1))
             }

@@ -123,16 +123,33 @@ impl Unit {
         Ok(id)
     }
 
-    /// Makes the change and its events permanent, and wakes the relay.
+    /// Makes the change and its events permanent, and wakes the relay. A
+    /// commit that has begun goes on, and wakes it, though its caller goes away.
     ///
     /// # Errors
     /// [`Error::Database`]; whether the commit took place is then not known.
     pub async fn commit(self) -> Result<(), Error> {
-        self.txn.commit().await?;
-        if self.appended.into_inner() {
-            self.outbox.0.wake.notify_one();
-        }
-        Ok(())
+        self.commit_then(|| ()).await
+    }
+
+    /// As [`Unit::commit`]; calls `then` as soon as the change is permanent,
+    /// though its caller has gone away meanwhile.
+    ///
+    /// # Errors
+    /// As [`Unit::commit`]; `then` is not called.
+    pub async fn commit_then(self, then: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let Self { txn, outbox, appended } = self;
+        // The engine finishes a commit whose future was dropped: what follows
+        // from it must not hang on that future either.
+        let commit = tokio::spawn(async move {
+            txn.commit().await?;
+            then();
+            if appended.into_inner() {
+                outbox.0.wake.notify_one();
+            }
+            Ok(())
+        });
+        commit.await.map_err(|_| Error::Interrupted)?
     }
 
     /// The time at which what happens in this unit happens.

@@ -6,7 +6,7 @@ use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
 use countersign_events::Unit;
 use countersign_guard::{Caller, Peer, Permit};
 use countersign_mesh::database;
-use countersign_types::SessionId;
+use countersign_types::{SessionId, Timestamp};
 
 use super::Auth;
 use crate::{
@@ -89,8 +89,9 @@ impl Auth {
         Ok(revoked.len())
     }
 
-    /// Appends the events, commits, and refuses the tokens here at once; the
-    /// event does the same again, should this process die in between.
+    /// Appends the events, commits, and refuses the tokens here at once, also
+    /// where the caller has gone away by then; the event does the same again,
+    /// should this process die in between.
     pub(super) async fn finish(
         &self,
         unit: Unit,
@@ -106,14 +107,21 @@ impl Auth {
             };
             unit.append(session.as_uuid(), &event).await?;
         }
-        unit.commit().await?;
-        revoked.iter().for_each(|revoked| self.refuse_tokens(revoked.session));
-        Ok(())
+        let sessions: Vec<_> = revoked.iter().map(|revoked| revoked.session).collect();
+        let (revocations, until) = (self.revocations.clone(), self.tokens_end());
+        let refuse = move || {
+            sessions.into_iter().for_each(|session| revocations.revoke_session(session, until));
+        };
+        Ok(unit.commit_then(refuse).await?)
+    }
+
+    /// When the last access token that was issued until now expires.
+    fn tokens_end(&self) -> Timestamp {
+        self.now().plus(self.config.session.access_token_lifetime)
     }
 
     fn refuse_tokens(&self, session: SessionId) {
-        let until = self.now().plus(self.config.session.access_token_lifetime);
-        self.revocations.revoke_session(session, until);
+        self.revocations.revoke_session(session, self.tokens_end());
     }
 
     async fn record(
