@@ -73,10 +73,11 @@ fn no_secret_and_no_address_shows_in_debug_output() {
         email: "ada@example.org".to_owned(),
         password: "correct horse".to_owned(),
         device_label: "laptop".to_owned(),
+        device_token: "csd1_x".to_owned(),
     };
     assert_eq!(
         format!("{request:?}"),
-        "LoginRequest { email: hidden, password: hidden, device_label: hidden }"
+        "LoginRequest { email: hidden, password: hidden, device_label: hidden, device_token: hidden }"
     );
     let response =
         LoginResponse { access_token: "v4.public.x".to_owned(), ..LoginResponse::default() };
@@ -89,7 +90,9 @@ fn every_field_that_carries_a_secret_or_an_address_is_kept_out_of_debug_output()
     let ours =
         pool.all_messages().filter(|message| message.full_name().starts_with("countersign."));
     for field in ours.flat_map(|message| message.fields().collect::<Vec<_>>()) {
-        if ["email", "password", "access_token", "refresh_token"].contains(&field.name()) {
+        if ["email", "password", "access_token", "refresh_token", "device_token"]
+            .contains(&field.name())
+        {
             let options = field.options();
             let redacted =
                 options.get_field_by_name("debug_redact").and_then(|value| value.as_bool());

@@ -1,7 +1,7 @@
 //! Who may read and change what; and that a refusal tells nothing more.
 
 use countersign_contracts::user::v1::{GetProfileRequest, Profile, UpdateProfileRequest};
-use countersign_tests::{TestApp, refusal};
+use countersign_tests::{Ledger, TestApp, refusal};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -70,4 +70,19 @@ async fn the_permission_is_decided_before_existence_and_after_the_token() {
     refusal(anonymous).is(Code::Unauthenticated, "TOKEN_MISSING");
     let invalid = refusal(bob.clients.profiles().get_profile(request).await);
     assert_eq!(invalid.is(Code::InvalidArgument, "INVALID_ARGUMENT").fields(), ["user_id"]);
+}
+
+#[tokio::test]
+async fn a_denied_call_stands_in_the_audit_trail_of_its_service() {
+    let app = TestApp::start().await;
+    let ada = app.active("ada").await;
+    let bob = app.signed_in("bob").await;
+    refusal(bob.clients.profile(&ada.user_id).await).is(Code::PermissionDenied, "ACCESS_DENIED");
+    app.settle().await;
+    let ledger = app.ledger().await;
+    let sql = "SELECT count(*) AS n FROM audit_log WHERE action = 'authz_fail' \
+               AND detail LIKE '%countersign.user.v1.ProfileService/GetProfile%'";
+    assert_eq!(Ledger::number(&ledger.user, sql).await, 1);
+    assert_eq!(Ledger::number(&ledger.auth, sql).await, 0);
+    ledger.close().await;
 }

@@ -45,6 +45,25 @@ async fn who_watches_hears_the_status_at_once() {
 }
 
 #[tokio::test]
+async fn a_service_that_cannot_write_is_not_serving_until_it_can() {
+    use ServingStatus::{NotServing, Serving};
+    let app = TestApp::start_with(|config| config.database.auth.max_connections = 1).await;
+    let statuses = async || {
+        app.probe().await;
+        let mut health = HealthClient::new(app.clients().channel());
+        let listed = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
+        ["", SERVICES[0], SERVICES[1], SERVICES[2]].map(|service| listed[service].status())
+    };
+    let ada = app.signed_in("ada").await;
+    app.set_auth_read_only(true).await;
+    assert_eq!(statuses().await, [Serving; 4], "once may be an accident");
+    assert_eq!(statuses().await, [NotServing, NotServing, NotServing, Serving]);
+    ada.clients.profile("me").await.expect("what can be answered is answered");
+    app.set_auth_read_only(false).await;
+    assert_eq!(statuses().await, [Serving; 4]);
+}
+
+#[tokio::test]
 async fn reflection_v1_lists_the_services_and_keeps_the_rules() {
     use pb::v1::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,

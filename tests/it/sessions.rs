@@ -20,6 +20,7 @@ async fn sessions_are_listed_with_what_their_owner_knows_them_by() {
         email: ada.email.clone(),
         password: PASSWORD.to_owned(),
         device_label: "Ada's laptop".to_owned(),
+        ..LoginRequest::default()
     };
     let first = app.clients().auth().login(request).await.unwrap().into_inner();
     let phone = app.login(&ada).await;

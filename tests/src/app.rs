@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 use countersign::Config;
 use countersign_auth::admin::create_account;
 use countersign_types::{Clock, ClockHand, Timestamp};
+use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 
 use crate::{Clients, Ledger, Login, PASSWORD, Person, email_of};
@@ -138,6 +139,24 @@ impl TestApp {
         self.running().steps.user.step().await.expect("the relay of user steps")
     }
 
+    /// Lets each service look once whether it can take calls.
+    pub async fn probe(&self) {
+        for probe in &self.running().steps.probes {
+            probe.step().await;
+        }
+    }
+
+    /// Lets nobody write to the database of the auth service, or everybody
+    /// again. For a system that has one connection to it.
+    ///
+    /// # Panics
+    /// The database fails.
+    pub async fn set_auth_read_only(&self, read_only: bool) {
+        let pragma = format!("PRAGMA query_only = {}", u8::from(read_only));
+        let set = self.running().databases.auth.execute_unprepared(&pragma).await;
+        set.expect("the database takes a setting");
+    }
+
     /// Somebody whose account is active.
     ///
     /// # Panics
@@ -212,5 +231,8 @@ fn settings(folder: &TempDir) -> Config {
     config.auth.hashing.workers = 2;
     config.auth.throttle.registrations_per_minute = MANY;
     config.auth.throttle.overall_per_second = MANY;
+    config.auth.throttle.network_per_second = MANY;
+    config.auth.throttle.logins_per_minute = MANY;
+    config.auth.hashing.network_queue = config.auth.hashing.queue;
     config
 }

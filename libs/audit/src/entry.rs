@@ -40,6 +40,8 @@ pub enum Value {
     Id(Uuid),
     /// The public name of a key.
     Key(String),
+    /// Names that operators gave, such as the ids of policies.
+    Names(Vec<String>),
     /// A count or a generation.
     Number(i64),
     /// Whether something was the case.
@@ -111,6 +113,7 @@ fn detail(facts: &[(&'static str, Value)]) -> String {
             Value::Words(words) => json!(words),
             Value::Id(id) => json!(id.to_string()),
             Value::Key(name) => json!(name),
+            Value::Names(names) => json!(names),
             Value::Number(number) => json!(number),
             Value::Flag(flag) => json!(flag),
         };

@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused or is away.
-    #[error("the audit trail failed: {0}")]
+    #[error("the audit trail failed: {}", countersign_events::reason(.0))]
     Database(#[from] DbErr),
     /// A transaction could not be begun or committed.
     #[error(transparent)]

@@ -5,10 +5,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use countersign_audit::{
-    Action, Break, Chain, Entry, Flaw, Outcome, Value, Verdict, migrations, record, verify,
+    Action, Break, Chain, Denials, Entry, Flaw, Outcome, Value, Verdict, migrations, record, verify,
 };
 use countersign_events::Outbox;
-use countersign_types::{Clock, SessionId, Timestamp, UserId};
+use countersign_types::{Clock, Denial, SessionId, Timestamp, UserId};
 use proptest::prelude::*;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -121,6 +121,105 @@ async fn an_entry_says_who_did_what_to_whom_from_where() {
     assert_eq!(row.try_get::<Option<Uuid>>("", "actor").unwrap(), Some(user.as_uuid()));
     assert_eq!(row.try_get::<Option<Uuid>>("", "subject").unwrap(), Some(session.as_uuid()));
     assert_eq!(row.try_get::<i64>("", "record_time").unwrap(), 5_000_000);
+}
+
+/// A call that somebody may not make.
+fn denial(user: UserId, resource: Uuid) -> Denial {
+    Denial {
+        rpc: "test.v1.ThingService/GetThing",
+        user,
+        resource_type: "Thing",
+        resource: Some(resource),
+        policies: vec!["never-this-thing".to_owned()],
+        time: Timestamp::from_seconds(5),
+    }
+}
+
+#[tokio::test]
+async fn a_denied_call_is_an_entry_with_ids_alone() {
+    let trail = Trail::new().await;
+    let (sender, mut denials) = Denials::new(trail.outbox.clone());
+    assert_eq!(denials.step().await.unwrap(), 0);
+    let (user, thing) = (UserId::generate(), Uuid::now_v7());
+    sender.try_send(denial(user, thing)).unwrap();
+    assert_eq!(denials.step().await.unwrap(), 1);
+
+    let select = Statement::from_string(DbBackend::Sqlite, "SELECT * FROM audit_log");
+    let row = trail.outbox.db().query_one_raw(select).await.unwrap().unwrap();
+    assert_eq!(row.try_get::<String>("", "action").unwrap(), "authz_fail");
+    assert_eq!(row.try_get::<String>("", "outcome").unwrap(), "failure");
+    assert_eq!(row.try_get::<Option<Uuid>>("", "actor").unwrap(), Some(user.as_uuid()));
+    assert_eq!(row.try_get::<Option<Uuid>>("", "subject").unwrap(), Some(thing));
+    let detail: serde_json::Value =
+        serde_json::from_str(&row.try_get::<String>("", "detail").unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "rpc": "test.v1.ThingService/GetThing", "resource": "Thing",
+        "policies": ["never-this-thing"], "count": 1,
+    });
+    assert_eq!(detail, expected);
+}
+
+#[tokio::test]
+async fn who_is_denied_often_writes_one_entry_a_batch() {
+    let trail = Trail::new().await;
+    let (sender, mut denials) = Denials::new(trail.outbox.clone());
+    let (one, other, thing) = (UserId::generate(), UserId::generate(), Uuid::now_v7());
+    for _ in 0..200 {
+        sender.try_send(denial(one, Uuid::now_v7())).unwrap();
+    }
+    sender.try_send(denial(other, thing)).unwrap();
+    sender.try_send(denial(other, thing)).unwrap();
+    assert_eq!(denials.step().await.unwrap(), 202);
+    let sql = "SELECT * FROM audit_log ORDER BY id";
+    let select = Statement::from_string(DbBackend::Sqlite, sql);
+    let rows = trail.outbox.db().query_all_raw(select).await.unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let detail: serde_json::Value =
+                serde_json::from_str(&row.try_get::<String>("", "detail").unwrap()).unwrap();
+            (row.try_get::<Option<Uuid>>("", "subject").unwrap(), detail["count"].as_i64())
+        })
+        .collect();
+    assert_eq!(found, [(None, Some(200)), (Some(thing), Some(2))]);
+}
+
+#[tokio::test]
+async fn denials_that_cannot_be_written_wait_and_room_is_bounded() {
+    let trail = Trail::new().await;
+    let (sender, mut denials) = Denials::new(trail.outbox.clone());
+    let user = UserId::generate();
+    let mut room = 0;
+    while sender.try_send(denial(user, Uuid::now_v7())).is_ok() {
+        room += 1;
+    }
+    assert_eq!(room, 1024);
+    let db = trail.outbox.db();
+    db.execute_unprepared("ALTER TABLE audit_log RENAME TO away").await.unwrap();
+    for _ in 0..3 {
+        let failed = denials.step().await.unwrap_err().to_string();
+        assert!(!failed.contains("audit_log"), "the engine's text: {failed}");
+    }
+    db.execute_unprepared("ALTER TABLE away RENAME TO audit_log").await.unwrap();
+    let mut written = 0;
+    loop {
+        match denials.step().await.unwrap() {
+            0 => break,
+            count => written += count,
+        }
+    }
+    assert_eq!(written, room);
+}
+
+#[tokio::test]
+async fn denials_are_written_before_the_task_ends() {
+    let trail = Trail::new().await;
+    let (sender, denials) = Denials::new(trail.outbox.clone());
+    let cancel = CancellationToken::new();
+    sender.try_send(denial(UserId::generate(), Uuid::now_v7())).unwrap();
+    cancel.cancel();
+    denials.run(cancel).await;
+    assert_eq!(trail.verdict().await.loose, 1);
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@ use std::time::Duration;
 use countersign_types::{Code, Fault};
 use sea_orm::DbErr;
 
+use crate::reason;
+
 /// Why an event could not be stored, read or published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused or is away.
-    #[error("the event store failed: {0}")]
+    #[error("the event store failed: {}", reason(.0))]
     Database(#[from] DbErr),
     /// The event is of another kind than its reader asked for.
     #[error("an event of kind {found} was read as {expected}")]

@@ -22,6 +22,7 @@ mod meter;
 mod migration;
 mod outbox;
 mod prune;
+mod reason;
 mod relay;
 
 pub use backoff::Backoff;
@@ -33,4 +34,5 @@ pub use event::{DATA_MAX, Event};
 pub use futures::future::BoxFuture;
 pub use migration::migrations;
 pub use outbox::{Outbox, Unit};
+pub use reason::reason;
 pub use relay::{Relay, RelayOptions};

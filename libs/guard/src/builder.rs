@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use cedar_policy::Authorizer;
 use countersign_tokens::KeyRing;
-use countersign_types::Clock;
+use countersign_types::{Clock, Denial};
 use tokio::sync::mpsc;
 
 use crate::{
-    Access, Denial, Error, Guard, Revocations, Rule, Settings,
+    Access, Error, Guard, Revocations, Rule, Settings,
     guard::Core,
     policies::Index,
     principal::Types,
-    record::Recorder,
+    record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
     token::{IsCurrent, Tokens},
 };
@@ -26,7 +26,7 @@ pub struct GuardBuilder {
     keys: KeyRing,
     revocations: Revocations,
     clock: Clock,
-    sink: Option<mpsc::Sender<Denial>>,
+    sink: Option<Sink>,
     is_current: Option<IsCurrent>,
 }
 
@@ -94,11 +94,10 @@ impl GuardBuilder {
         self
     }
 
-    /// Where denials are sent, besides the log and the metrics. A denial that
-    /// finds no room in the channel is dropped and counted.
+    /// Where denials are sent, besides the log and the metrics; see [`Guard::record`].
     #[must_use]
     pub fn record(mut self, sink: mpsc::Sender<Denial>) -> Self {
-        self.sink = Some(sink);
+        self.sink = Some(Sink::new(sink));
         self
     }
 
@@ -113,16 +112,17 @@ impl GuardBuilder {
         let index = Index::load(&self.schema, &self.policies)?;
         let entries = self.rules.iter().map(|rule| entry(*rule, &index, &types));
         let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
-        Ok(Guard::new(Core {
+        let core = Core {
             rules,
             tokens: Tokens::new(&self.settings, self.keys, Arc::clone(&types), self.is_current),
             revocations: self.revocations,
             authorizer: Authorizer::new(),
             types,
-            recorder: Recorder::new(self.sink),
+            recorder: Recorder::new(),
             clock: self.clock,
             max_message_bytes: self.settings.max_message_bytes,
-        }))
+        };
+        Ok(Guard::new(core, self.sink))
     }
 }
 

@@ -25,7 +25,7 @@ impl Guard {
             match self.attributes(rpc, gate, id).await? {
                 Some(attributes) => Some(attributes),
                 // As if somebody else's: existence is no outsider's business.
-                None => return Err(self.deny(rpc, gate, principal, Vec::new())),
+                None => return Err(self.deny(rpc, gate, principal, id, Vec::new())),
             }
         } else {
             None
@@ -43,14 +43,14 @@ impl Guard {
                 rpc.method = rpc,
                 "policies failed to evaluate"
             );
-            return Err(self.deny(rpc, gate, principal, failed));
+            return Err(self.deny(rpc, gate, principal, id, failed));
         }
         match response.decision() {
             Decision::Allow => {
                 self.core.recorder.permitted(rpc);
                 Ok(reasons())
             }
-            Decision::Deny => Err(self.deny(rpc, gate, principal, reasons())),
+            Decision::Deny => Err(self.deny(rpc, gate, principal, id, reasons())),
         }
     }
 
@@ -117,15 +117,18 @@ impl Guard {
         rpc: &'static str,
         gate: &PolicyGate,
         principal: &Principal,
+        id: &str,
         policies: Vec<String>,
     ) -> Fault {
-        self.core.recorder.denied(Denial {
+        let denial = Denial {
             rpc,
             user: principal.claims.subject,
             resource_type: gate.resource,
+            resource: id.parse().ok(),
             policies,
             time: self.core.clock.now(),
-        });
+        };
+        self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
     }
 }

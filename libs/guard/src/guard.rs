@@ -3,22 +3,25 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use cedar_policy::Authorizer;
-use countersign_types::{Clock, Code, Fault};
+use countersign_types::{Clock, Code, Denial, Fault};
 use http::HeaderMap;
+use tokio::sync::mpsc;
 
 use crate::{
     GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
     principal::{Principal, Types},
-    record::Recorder,
+    record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
     token::{Tokens, not_ready, unauthenticated},
 };
 
-/// Checks calls. Clones share everything; resolvers are the handle's own.
+/// Checks calls. Clones share everything; resolvers, and where denials are sent,
+/// are the handle's own.
 #[derive(Clone)]
 pub struct Guard {
     pub(crate) core: Arc<Core>,
     resolvers: Arc<HashMap<&'static str, Arc<dyn Resolver>>>,
+    pub(crate) sink: Option<Sink>,
 }
 
 pub(crate) struct Core {
@@ -49,8 +52,8 @@ impl Guard {
         GuardBuilder::new(settings)
     }
 
-    pub(crate) fn new(core: Core) -> Self {
-        Self { core: Arc::new(core), resolvers: Arc::default() }
+    pub(crate) fn new(core: Core, sink: Option<Sink>) -> Self {
+        Self { core: Arc::new(core), resolvers: Arc::default(), sink }
     }
 
     /// The same guard with one more resolver, for a type of resource such as `Session`.
@@ -58,7 +61,16 @@ impl Guard {
     pub fn with_resolver(&self, resource: &'static str, resolver: impl Resolver) -> Self {
         let mut resolvers = (*self.resolvers).clone();
         resolvers.insert(resource, Arc::new(resolver));
-        Self { core: Arc::clone(&self.core), resolvers: Arc::new(resolvers) }
+        Self { resolvers: Arc::new(resolvers), ..self.clone() }
+    }
+
+    /// The same guard, which sends the calls that it denies to `sink`, besides
+    /// log and metrics: each service keeps the books about its own. Nothing
+    /// waits for room there: a denial that finds none is dropped, counted
+    /// (`countersign.guard.dropped_denials`), and the log says so once a minute.
+    #[must_use]
+    pub fn record(&self, sink: mpsc::Sender<Denial>) -> Self {
+        Self { sink: Some(Sink::new(sink)), ..self.clone() }
     }
 
     /// Puts a service behind this guard.
@@ -83,6 +95,13 @@ impl Guard {
     /// A server compares them with what it mounts before it starts.
     pub fn rpcs(&self) -> impl Iterator<Item = &'static str> {
         self.core.rules.rpcs()
+    }
+
+    /// Whether calls that need a token can be decided: there are keys, and what
+    /// is revoked is known. Until then they are refused as UNAVAILABLE.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.core.revocations.is_ready() && self.core.tokens.has_keys()
     }
 
     pub(crate) fn resolver(&self, resource: &str) -> Option<&dyn Resolver> {

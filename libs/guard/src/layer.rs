@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tonic::server::NamedService;
 use tower::{Layer, Service};
 
-use crate::{Guard, status};
+use crate::{Guard, rule::Rule, status};
 
 /// Puts services behind a guard.
 #[derive(Clone, Debug)]
@@ -38,6 +38,15 @@ impl<S> Layer<S> for GuardLayer {
 impl<S> Guarded<S> {
     pub(crate) const fn new(guard: Guard, inner: S) -> Self {
         Self { guard, inner }
+    }
+}
+
+impl<S: NamedService> Guarded<S> {
+    /// The RPCs of the service that have a rule, such as
+    /// `countersign.user.v1.ProfileService/GetProfile`. All others are refused
+    /// here, so a server compares them with the contract before it starts.
+    pub fn rpcs(&self) -> impl Iterator<Item = &'static str> {
+        self.guard.rpcs().filter(|rpc| Rule::service(rpc) == S::NAME)
     }
 }
 

@@ -28,12 +28,12 @@ mod witness;
 
 pub use builder::GuardBuilder;
 pub use call::{Call, PublicCall};
+pub use countersign_types::Denial;
 pub use enter::{enter, enter_public, enter_service};
 pub use error::Error;
 pub use guard::Guard;
 pub use layer::{GuardLayer, Guarded};
 pub use peer::Peer;
-pub use record::Denial;
 pub use resource::{Attributes, OwnedById, Resolver, Value};
 pub use revocation::Revocations;
 pub use rule::{Access, Rule};

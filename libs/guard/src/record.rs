@@ -2,24 +2,18 @@
 //!
 //! Nothing here waits: a record that finds no room is dropped and counted.
 
-use countersign_types::{Timestamp, UserId};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use countersign_types::Denial;
 use opentelemetry::{KeyValue, global, metrics::Counter};
 use tokio::sync::mpsc;
 
-/// A call that the policies did not permit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// The RPC.
-    pub rpc: &'static str,
-    /// Who called.
-    pub user: UserId,
-    /// Type of the resource.
-    pub resource_type: &'static str,
-    /// The `@id`s of the policies that forbade; empty when none permitted.
-    pub policies: Vec<String>,
-    /// When it was denied.
-    pub time: Timestamp,
-}
+/// How often the log says that denials were dropped. They are dropped by the
+/// thousand or not at all.
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How a token was looked up.
 #[derive(Clone, Copy)]
@@ -36,11 +30,25 @@ pub(crate) struct Recorder {
     tokens: Counter<u64>,
     unknown: Counter<u64>,
     dropped: Counter<u64>,
-    sink: Option<mpsc::Sender<Denial>>,
+}
+
+/// Where the denials of a handle of the guard go, besides log and metrics.
+#[derive(Clone)]
+pub(crate) struct Sink(Arc<SinkInner>);
+
+struct SinkInner {
+    denials: mpsc::Sender<Denial>,
+    untold: Mutex<Untold>,
+}
+
+/// Denials that were dropped since the log last said so.
+struct Untold {
+    count: u64,
+    told: Option<Instant>,
 }
 
 impl Recorder {
-    pub(crate) fn new(sink: Option<mpsc::Sender<Denial>>) -> Self {
+    pub(crate) fn new() -> Self {
         let meter = global::meter("countersign.guard");
         let counter = |name, description| {
             meter.u64_counter(name).with_description::<&str>(description).build()
@@ -50,7 +58,6 @@ impl Recorder {
             tokens: counter("countersign.guard.tokens", "access tokens by how they were looked up"),
             unknown: counter("countersign.guard.unknown_rpcs", "calls of RPCs without a rule"),
             dropped: counter("countersign.guard.dropped_denials", "denials without room"),
-            sink,
         }
     }
 
@@ -72,7 +79,7 @@ impl Recorder {
         self.decided(rpc, "permit");
     }
 
-    pub(crate) fn denied(&self, denial: Denial) {
+    pub(crate) fn denied(&self, denial: Denial, sink: Option<&Sink>) {
         self.decided(denial.rpc, "deny");
         tracing::info!(
             target: "countersign::decision",
@@ -83,8 +90,8 @@ impl Recorder {
             policies = ?denial.policies,
             "call denied"
         );
-        if let Some(sink) = &self.sink
-            && sink.try_send(denial).is_err()
+        if let Some(sink) = sink
+            && !sink.take(denial)
         {
             self.dropped.add(1, &[]);
         }
@@ -93,5 +100,33 @@ impl Recorder {
     fn decided(&self, rpc: &'static str, decision: &'static str) {
         let labels = [KeyValue::new("rpc.method", rpc), KeyValue::new("decision", decision)];
         self.decisions.add(1, &labels);
+    }
+}
+
+impl Sink {
+    pub(crate) fn new(denials: mpsc::Sender<Denial>) -> Self {
+        let untold = Mutex::new(Untold { count: 0, told: None });
+        Self(Arc::new(SinkInner { denials, untold }))
+    }
+
+    /// Whether there was room for it.
+    fn take(&self, denial: Denial) -> bool {
+        let taken = self.0.denials.try_send(denial).is_ok();
+        if !taken {
+            self.tell(Instant::now());
+        }
+        taken
+    }
+
+    fn tell(&self, now: Instant) {
+        let mut untold = self.0.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.count += 1;
+        if untold.told.is_none_or(|told| now.duration_since(told) >= TELL_INTERVAL) {
+            tracing::warn!(
+                denials.dropped = untold.count,
+                "denied calls were not recorded: there was no room for them"
+            );
+            *untold = Untold { count: 0, told: Some(now) };
+        }
     }
 }

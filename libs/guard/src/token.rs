@@ -208,7 +208,7 @@ mod tests {
             ..Settings::default()
         };
         let tokens = Tokens::new(&settings, ring, Arc::new(Types::new().unwrap()), None);
-        let (headers, recorder) = (bearer_of(&key), Recorder::new(None));
+        let (headers, recorder) = (bearer_of(&key), Recorder::new());
         let start = Barrier::new(8);
         let ask = || {
             start.wait();

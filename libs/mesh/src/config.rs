@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod log;
 mod reference;
+mod secret;
 mod server;
 
 pub use database::DatabaseConfig;

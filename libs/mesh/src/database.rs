@@ -1,9 +1,10 @@
 //! The database: opening it the same way everywhere. `migrate` brings its
-//! schema up to date, `retry` repeats what lost against somebody else, and what
+//! schema up to date, `probe` finds out whether it can be written, `retry` repeats what lost against somebody else, and what
 //! went wrong becomes a fault in `fault`.
 
 mod fault;
 mod migrate;
+mod probe;
 mod retry;
 
 use std::{
@@ -19,6 +20,7 @@ use secrecy::ExposeSecret;
 use crate::{Error, config::DatabaseConfig};
 pub use fault::{fault, is_conflict};
 pub use migrate::{Progress, migrate, migrate_telling, pending};
+pub use probe::{Probe, migrations};
 pub use retry::retry;
 
 /// Nobody but the owner reads the file.
@@ -68,7 +70,7 @@ pub async fn connect(config: &DatabaseConfig, url: &str) -> Result<DatabaseConne
 /// Opens the database that `config` names, else the one at `default`; as [`connect`].
 ///
 /// # Errors
-/// [`Error::Connect`], and [`Error::Read`] when the file with the URL can not be read.
+/// [`Error::Connect`]; [`Error::Read`] and [`Error::Exposed`] for the file with the URL.
 pub async fn open(config: &DatabaseConfig, default: &str) -> Result<DatabaseConnection, Error> {
     connect(config, config.secret_url(default)?.expose_secret()).await
 }

@@ -14,6 +14,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A file that holds a secret lets others in.
+    #[error("{path} holds a secret and is open to others: run chmod 0600 {path}", path = .0.display())]
+    Exposed(PathBuf),
     /// A configuration file is not TOML.
     #[error("{path} is not valid TOML: {reason}")]
     Syntax {
@@ -79,6 +82,14 @@ pub enum Error {
     /// Two parts want to serve one service.
     #[error("the service {0} is mounted twice")]
     MountedTwice(String),
+    /// An RPC of a mounted service that the guard before it has no rule for.
+    #[error(
+        "{0} has no rule in the guard before it: the contracts and the guard do not belong together"
+    )]
+    Unruled(String),
+    /// A rule for an RPC that a mounted service does not have.
+    #[error("{0} has a rule, and is not in the contracts: the two do not belong together")]
+    Undescribed(String),
     /// The descriptors that reflection serves are broken.
     #[error("cannot serve reflection: {0}")]
     Reflection(String),

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, fmt, future::Future};
 
+use countersign_contracts::Guarded;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,9 @@ pub struct Part {
     pub name: &'static str,
     /// Full names of the gRPC services it serves; health and reflection know them by these.
     pub services: Vec<&'static str>,
+    /// The RPCs that the guards before these services have rules for. The server
+    /// compares them with the contracts before it starts.
+    pub rpcs: Vec<&'static str>,
     /// Mounts these services.
     pub routes: Routes,
     /// What runs beside the calls, until the server has drained.
@@ -43,15 +47,17 @@ impl Part {
         Self {
             name,
             services: Vec::new(),
+            rpcs: Vec::new(),
             routes: Box::new(|_| ()),
             tasks: Vec::new(),
             ready: Readiness::always(),
         }
     }
 
-    /// The same part with one more gRPC service, as `protect`ed by the guard.
+    /// The same part with one more gRPC service, behind its guard. There is no
+    /// way to mount one without.
     #[must_use]
-    pub fn service<S>(mut self, service: S) -> Self
+    pub fn service<S>(mut self, service: Guarded<S>) -> Self
     where
         S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
             + NamedService
@@ -62,6 +68,7 @@ impl Part {
         S::Future: Send + 'static,
     {
         self.services.push(S::NAME);
+        self.rpcs.extend(service.rpcs());
         let before = self.routes;
         self.routes = Box::new(move |routes| {
             before(routes);
@@ -87,10 +94,11 @@ impl Part {
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, services, tasks, ready, routes: _ } = self;
+        let Self { name, services, rpcs, tasks, ready, routes: _ } = self;
         f.debug_struct("Part")
             .field("name", name)
             .field("services", services)
+            .field("rpcs", rpcs)
             .field("tasks", tasks)
             .field("ready", ready)
             .finish()

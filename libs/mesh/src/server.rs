@@ -5,6 +5,7 @@
 //! then are the tasks told to stop, for an open call may still need them.
 
 mod access_log;
+mod arriving;
 mod connections;
 mod contain;
 mod content_type;
@@ -12,14 +13,16 @@ mod deadline;
 mod explain;
 mod handshake;
 mod header_limit;
+mod lifetime;
 mod limit;
+mod mounts;
+mod peers;
 mod request_id;
+mod room;
 mod stack;
 mod stage;
 mod tail;
 mod tasks;
-
-use std::collections::BTreeSet;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +65,8 @@ impl Server {
     /// Serves on `listener` until `shutdown` is cancelled, then drains.
     ///
     /// # Errors
-    /// [`Error::MountedTwice`] and [`Error::Reflection`] before anything starts.
+    /// Before anything starts: [`Error::MountedTwice`], [`Error::Unruled`],
+    /// [`Error::Undescribed`] and [`Error::Reflection`].
     /// [`Error::TaskPanicked`] when a task panicked: the server drains and returns
     /// rather than run on without it, so that whoever started it starts it afresh.
     pub async fn serve(
@@ -91,10 +95,7 @@ impl Server {
 /// The routes of all parts, with health and reflection.
 fn mount(parts: &mut [Part], stop: CancellationToken) -> Result<Routes, Error> {
     let services: Vec<_> = parts.iter().flat_map(|part| part.services.clone()).collect();
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = services.iter().find(|service| !seen.insert(**service)) {
-        return Err(Error::MountedTwice((*twice).to_owned()));
-    }
+    mounts::check(parts)?;
     let mut routes = Routes::builder();
     Health::new(parts, stop).mount(&mut routes);
     reflection::mount(&mut routes, &services)?;

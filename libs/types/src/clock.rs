@@ -115,6 +115,11 @@ impl ClockHand {
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(micros(span), Ordering::SeqCst);
     }
+
+    /// Sets the clock back by `span`, as a wall clock may be.
+    pub fn turn_back(&self, span: Duration) {
+        self.0.fetch_sub(micros(span), Ordering::SeqCst);
+    }
 }
 
 #[cfg(test)]

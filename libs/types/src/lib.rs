@@ -4,12 +4,14 @@
 //! here knows of tokio, tonic or a database.
 
 mod clock;
+mod denial;
 mod email;
 mod fault;
 mod id;
 mod validate;
 
 pub use clock::{Clock, ClockHand, Timestamp};
+pub use denial::Denial;
 pub use email::{Email, EmailError};
 pub use fault::{Code, Fault, Violation};
 pub use id::{EventId, IdError, SessionId, UserId};

@@ -4,21 +4,22 @@
 
 use std::sync::Arc;
 
+use countersign_contracts::auth::v1::RegisterRequest;
 use countersign_events::Outbox;
 use countersign_seal::MasterKey;
-use countersign_types::{Clock, UserId};
+use countersign_types::{Clock, UserId, Validate};
 use sea_orm::DatabaseConnection;
 
 use crate::{
     Config, Error, SOURCE,
     keys::{self, Announced, Life},
-    password::{Hasher, HashingPool, Pepper, Policy},
+    password::{Hasher, HashingPool, Password, Pepper, Policy},
     registrar::{Made, Registrar, Wish},
     secrets,
     store::signing_key,
 };
 
-/// Makes an account on the same way as a registration: it is pending until its
+/// Makes an account on the same way as a registration, with the same limits: it is pending until its
 /// profile exists, which the server sees to when it runs.
 ///
 /// # Errors
@@ -32,6 +33,14 @@ pub async fn create_account(
     password: String,
     roles: Vec<String>,
 ) -> Result<UserId, Error> {
+    let request = RegisterRequest { email, password };
+    let broken = request.validate();
+    let RegisterRequest { email, password } = request;
+    // Wiped from here on, also where it is refused.
+    let password = Password::new(password);
+    if !broken.is_empty() {
+        return Err(Error::Invalid(broken));
+    }
     config.validate()?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
     let wish = Wish { email, password, roles, address: None };

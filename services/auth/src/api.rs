@@ -25,9 +25,11 @@ use sea_orm::DatabaseConnection;
 
 use crate::{
     Config, Error, convert,
+    device::DeviceKey,
     issuer::Issuer,
     keys::KeyStore,
     meter::Meter,
+    password::Password,
     registrar::{Made, Registrar, Wish},
     throttle::Throttle,
 };
@@ -44,6 +46,7 @@ pub(crate) struct Auth {
     pub(crate) outbox: Outbox,
     pub(crate) registrar: Registrar,
     pub(crate) throttle: Throttle,
+    pub(crate) devices: DeviceKey,
     pub(crate) issuer: Issuer,
     pub(crate) keys: KeyStore,
     pub(crate) revocations: Revocations,
@@ -83,8 +86,10 @@ impl AuthService for Api {
 
     async fn register(&self, call: PublicCall<RegisterRequest>) -> Result<RegisterResponse, Error> {
         let RegisterRequest { email, password } = call.message;
+        // Wiped from here on, also where it is refused.
+        let password = Password::new(password);
         let address = call.peer.address;
-        self.throttle.admit_registration(address)?;
+        self.throttle.admit_registration(address.into())?;
         let wish = Wish { email, password, roles: Vec::new(), address };
         let account = match (self.registrar.register(wish).await?, self.config.registration.quiet) {
             (Made::New(account), false) => convert::account(&account),
@@ -98,9 +103,10 @@ impl AuthService for Api {
 
     async fn login(&self, call: PublicCall<LoginRequest>) -> Result<LoginResponse, Error> {
         let PublicCall { mut message, peer, .. } = call;
-        let password = mem::take(&mut message.password);
+        let password = Password::new(mem::take(&mut message.password));
         let label = mem::take(&mut message.device_label);
-        let result = self.log_in(&message.email, password, label, &peer).await;
+        let device = &message.device_token;
+        let result = self.log_in(&message.email, password, label, device, &peer).await;
         self.meter.login(&result);
         result
     }

@@ -1,12 +1,18 @@
 //! What can be set, and what holds where nothing is set. Every key is
 //! documented here and nowhere else: the reference is generated from it.
 
+mod capacity;
 mod limits;
 
 use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// The longest life that an access token can be given by any settings. Whatever
+/// outlives the tokens of a session or a key reckons with this one: the tokens
+/// that live may have been issued under other settings than those of today.
+pub(crate) const ACCESS_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The settings of the auth service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +40,7 @@ pub struct PasswordConfig {
     /// where the password is the only factor.
     pub min_length: usize,
     /// The most characters (Unicode code points after NFKC), 128 to 1024. A request may
-    /// hold 1,024 bytes in any case.
+    /// hold 4,096 bytes in any case.
     pub max_length: usize,
     /// Whether common and easily guessed passwords are refused.
     pub block_list: bool,
@@ -59,42 +65,61 @@ pub struct HashingConfig {
     pub workers: usize,
     /// Hashes that may wait for a thread, 1 to 10000; beyond it calls are told to come back.
     pub queue: usize,
+    /// How many of them may be of one network, up to `queue`; 0 means a quarter. A quarter
+    /// of these is kept for devices that the account knows. Behind a proxy that hides the
+    /// addresses of its clients, all of them are one network.
+    pub network_queue: usize,
     /// A file with a secret of 16 to 1024 bytes that goes into every hash. Once used it
     /// can not be changed or left out: passwords would no longer verify.
     pub pepper_file: Option<PathBuf>,
 }
 
-/// Growing delays after failed logins. Nothing here locks an account.
+/// Growing delays after failed logins, and limits on hashing. Nothing here locks an
+/// account. Who sends the device token of an earlier login to the account is held to
+/// `device` and `logins_per_minute` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ThrottleConfig {
     /// Failures on one account from one network: the strict one.
     pub account_and_network: DelayConfig,
-    /// Failures on one account from anywhere. It stays mild, because anybody can cause it;
-    /// networks from which the account has logged in are exempt.
+    /// Failures on one account from anywhere. It stays mild, because anybody can cause it.
     pub account: DelayConfig,
-    /// Failures from one network (IPv4 address, IPv6 /64) on any account; networks from
-    /// which the account has logged in are exempt.
+    /// Failures from one network (IPv4 address, IPv6 /64) on any account.
     pub network: DelayConfig,
-    /// Login attempts per second from all unknown places together, 1 to 100000.
+    /// Failures with one device token.
+    pub device: DelayConfig,
+    /// How long a device token is good for after the last login with it, 1 day to 2 years.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub device_lifetime: Duration,
+    /// Logins per minute on one account, right ones too, 1 to 100000; three minutes' worth
+    /// may come at once. Devices that the account knows have as many for themselves.
+    pub logins_per_minute: u32,
+    /// Logins and registrations per second from one network, right ones too, up to 100000;
+    /// two seconds' worth may come at once; 0 means a quarter of `overall_per_second`.
+    pub network_per_second: u32,
+    /// Logins and registrations per second from everywhere, right ones too, up to 100000;
+    /// two seconds' worth may come at once; 0 means 40 for each hashing thread that has a
+    /// core, at the default cost of a hash: more of cheaper hashes, fewer of dearer ones.
     pub overall_per_second: u32,
     /// Registrations per minute from one network, 1 to 100000; three minutes' worth may come at once.
     pub registrations_per_minute: u32,
-    /// Accounts and networks to remember, 1000 to 10000000; the least recent are forgotten.
-    pub capacity: u64,
+    /// Accounts, networks and devices to remember, of each 1000 to 10000000. Whoever has
+    /// to wait is not forgotten; of the others the least recent are.
+    pub capacity: usize,
 }
 
 /// One growing delay: none up to `free` failures, then `base`, doubling up to `cap`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DelayConfig {
-    /// Failures without any delay, 1 to 10000.
+    /// Failures without any delay, and attempts that may be made at the same time, 1 to 10000.
     pub free: u32,
-    /// The first delay.
+    /// The first delay, at least 50 milliseconds.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub base: Duration,
-    /// The longest delay, at most 1 hour.
+    /// The longest delay, from `base` to 1 hour.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub cap: Duration,
@@ -126,10 +151,12 @@ pub struct SessionConfig {
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub grace_window: Duration,
-    /// How long ended sessions are kept for inquiries; at least `access_token_lifetime`.
+    /// How long ended sessions are kept for inquiries, 1 hour to 5 years.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub retention: Duration,
+    /// Sessions of one account that live at a time, 1 to 1000: one more ends the oldest.
+    pub max_per_account: u32,
 }
 
 /// How accounts are made.
@@ -144,7 +171,8 @@ pub struct RegistrationConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigningKeysConfig {
-    /// How long a key signs before the next one takes over; at least twice `announce_period`.
+    /// How long a key signs before the next one takes over, 1 hour to 2 years; at least twice
+    /// `announce_period` and four times `poll_interval`, so that one key is announced at a time.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub rotation_period: Duration,
@@ -185,6 +213,7 @@ impl Default for HashingConfig {
             parallelism: 1,
             workers: 0,
             queue: 64,
+            network_queue: 0,
             pepper_file: None,
         }
     }
@@ -196,7 +225,7 @@ impl Default for ThrottleConfig {
             account_and_network: DelayConfig {
                 free: 5,
                 base: SECOND,
-                cap: 5 * MINUTE,
+                cap: 30 * SECOND,
                 forgive_every: 10 * MINUTE,
             },
             account: DelayConfig {
@@ -211,7 +240,16 @@ impl Default for ThrottleConfig {
                 cap: 10 * SECOND,
                 forgive_every: 20 * SECOND,
             },
-            overall_per_second: 200,
+            device: DelayConfig {
+                free: 5,
+                base: SECOND,
+                cap: 30 * SECOND,
+                forgive_every: 10 * MINUTE,
+            },
+            device_lifetime: 180 * DAY,
+            logins_per_minute: 30,
+            network_per_second: 0,
+            overall_per_second: 0,
             registrations_per_minute: 60,
             capacity: 50_000,
         }
@@ -226,6 +264,7 @@ impl Default for SessionConfig {
             absolute_lifetime: 90 * DAY,
             grace_window: 10 * SECOND,
             retention: 30 * DAY,
+            max_per_account: 50,
         }
     }
 }

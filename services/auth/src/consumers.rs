@@ -5,21 +5,14 @@
 mod activation;
 mod revocation;
 
-use std::time::Duration;
-
 use countersign_contracts::events::v1::{ProfileCreated, SessionRevoked};
 use countersign_events::{Consumer, ConsumerOptions, Outbox};
 use countersign_guard::Revocations;
 use prost::Name;
 
 /// The consumers of this service, to be subscribed to the bus.
-pub(crate) fn all(
-    outbox: &Outbox,
-    revocations: &Revocations,
-    access_token_lifetime: Duration,
-) -> Vec<Consumer> {
-    let revocation =
-        revocation::Revocation { revocations: revocations.clone(), access_token_lifetime };
+pub(crate) fn all(outbox: &Outbox, revocations: &Revocations) -> Vec<Consumer> {
+    let revocation = revocation::Revocation { revocations: revocations.clone() };
     vec![
         Consumer::new(
             "auth.activation",

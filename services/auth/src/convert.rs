@@ -44,7 +44,7 @@ pub(crate) fn session(row: &session::Model, current: SessionId) -> contract::Ses
     }
 }
 
-/// The answer to a login.
+/// The answer to a login, without the device token.
 pub(crate) fn login(account: &Account, row: &session::Model, tokens: Tokens) -> LoginResponse {
     LoginResponse {
         access_token: tokens.access_token,
@@ -53,6 +53,7 @@ pub(crate) fn login(account: &Account, row: &session::Model, tokens: Tokens) -> 
         refresh_expire_time: Some(time(tokens.refresh_expire_time)),
         account: Some(self::account(account)),
         session: Some(session(row, row.id.into())),
+        device_token: String::new(),
     }
 }
 

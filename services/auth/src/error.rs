@@ -31,6 +31,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// Others than the owner may touch the pepper.
+    #[error("pepper file {path} is open to others: run chmod 0600 {path}", path = .0.display())]
+    PepperExposed(PathBuf),
     /// The pepper is too short or too long.
     #[error("the pepper in {path} must have 16 to 1024 bytes", path = .0.display())]
     PepperLength(PathBuf),
@@ -113,10 +116,10 @@ pub enum Error {
     #[error("tokens: {0}")]
     Tokens(#[from] countersign_tokens::Error),
     /// The database failed.
-    #[error("the database failed")]
+    #[error("the database failed: {}", countersign_events::reason(.0))]
     Database(#[from] DbErr),
     /// The outbox failed.
-    #[error("the outbox failed")]
+    #[error("the outbox failed: {0}")]
     Events(#[source] countersign_events::Error),
     /// A part of the system refused in words that a client may hear.
     #[error(transparent)]

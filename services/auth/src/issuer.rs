@@ -62,7 +62,8 @@ impl Issuer {
     /// the generation that is due, which is the same however often it is asked for.
     pub(crate) fn issue(&self, session: SessionId, grant: &Grant) -> Result<Tokens, Error> {
         let now = self.clock.now();
-        let expire_time = now.plus(self.lifetime);
+        // A session that is over leaves no token behind.
+        let expire_time = now.plus(self.lifetime).min(grant.expire_time);
         let claims = Claims {
             issuer: self.issuer.clone(),
             subject: grant.user,

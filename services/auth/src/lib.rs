@@ -9,10 +9,12 @@ mod api;
 pub mod config;
 mod consumers;
 mod convert;
+mod device;
 mod error;
 mod issuer;
 mod keys;
 mod meter;
+mod network;
 mod password;
 mod registrar;
 mod secrets;
@@ -22,17 +24,21 @@ mod upkeep;
 
 use std::fmt;
 
-use countersign_audit::Chain;
+use countersign_audit::{Chain, Denials};
 use countersign_contracts::auth::v1::{auth_service, session_service};
 use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
 use countersign_guard::{Guard, OwnedById, Revocations, Settings};
-use countersign_mesh::{Part, Task, database};
+use countersign_mesh::{
+    Part, Task,
+    database::{self, Probe},
+};
 use countersign_seal::MasterKey;
 use countersign_tokens::KeyRing;
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
 use api::{Api, Auth, SessionOwner};
+use device::DeviceKey;
 use issuer::Issuer;
 use keys::{KeyStore, Periods};
 use meter::Meter;
@@ -82,6 +88,10 @@ pub struct Service {
     pub upkeep: Upkeep,
     /// Chains the audit trail.
     pub chain: Chain,
+    /// Writes denied calls to the audit trail.
+    pub denials: Denials,
+    /// Finds out whether calls can be taken.
+    pub probe: Probe,
 }
 
 /// Brings the tables up to date, checks that secrets and database belong
@@ -105,12 +115,14 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     upkeep.restore().await?;
 
     let lifetime = config.session.access_token_lifetime;
-    let consumers = consumers::all(&outbox, &revocations, lifetime);
+    let consumers = consumers::all(&outbox, &revocations);
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
     }
+    let probe = probe(&outbox, &guard, &store);
     let api = Api::new(Auth {
-        throttle: Throttle::new(&config.throttle, clock.clone()),
+        throttle: Throttle::new(&config, clock.clone()),
+        devices: DeviceKey::new(&master, config.throttle.device_lifetime),
         issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone()),
         keys: store,
         outbox: outbox.clone(),
@@ -121,24 +133,37 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     });
     let guard =
         guard.with_resolver("Account", OwnedById).with_resolver("Session", SessionOwner(db));
+    let (denied, denials) = Denials::new(outbox.clone());
+    let guard = guard.record(denied);
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
-        .service(session_service(api, &guard));
+        .service(session_service(api, &guard))
+        .ready(probe.readiness());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
     let chain = Chain::new(outbox);
-    Ok(Service { part, relay, consumers, rotation, upkeep, chain })
+    Ok(Service { part, relay, consumers, rotation, upkeep, chain, denials, probe })
+}
+
+/// Calls can be taken where the database can be written, a guard can decide and
+/// there is a key to sign with.
+fn probe(outbox: &Outbox, guard: &Guard, keys: &KeyStore) -> Probe {
+    let (guard, keys, clock) = (guard.clone(), keys.clone(), outbox.clock().clone());
+    let can_sign = move || guard.is_ready() && keys.signing(clock.now()).is_ok();
+    Probe::new("auth", outbox.db().clone(), can_sign)
 }
 
 impl Service {
     /// The part with the tasks that do by themselves what the other fields do by steps.
     #[must_use]
     pub fn into_part(self) -> Part {
-        let Self { part, relay, consumers, rotation, upkeep, chain } = self;
+        let Self { part, relay, consumers, rotation, upkeep, chain, denials, probe } = self;
         let part = part
             .task(Task::new("relay", |cancel| relay.run(cancel)))
             .task(Task::new("rotation", |cancel| rotation.run(cancel)))
             .task(Task::new("upkeep", |cancel| upkeep.run(cancel)))
-            .task(Task::new("audit", |cancel| chain.run(cancel)));
+            .task(Task::new("audit", |cancel| chain.run(cancel)))
+            .task(Task::new("denials", |cancel| denials.run(cancel)))
+            .task(Task::new("probe", |cancel| probe.run(cancel)));
         consumers.into_iter().fold(part, |part, consumer| {
             part.task(Task::new("redelivery", |cancel| consumer.run_redelivery(cancel)))
         })

@@ -5,6 +5,7 @@
 
 mod guess;
 mod hasher;
+mod memory;
 mod policy;
 mod pool;
 mod words;

@@ -1,14 +1,8 @@
 //! Makes accounts: for the people who register, and for operators.
 //!
-//! What an outsider learns: where registration is not quiet, the answer says
-//! whether an address is taken, as it does on most sites; the rate of
-//! registrations is limited for each network. Where it is quiet, the answer is
-//! the same, it has no id, and it costs one hash and one transaction either
-//! way; an account that exists is not touched. What remains: the transaction
-//! of a new account writes a few rows more (well below the noise of a network),
-//! and whoever registers an address and then fails to log in to it knows that
-//! it was taken before. Only a proof of the address before the first login
-//! would close that.
+//! What an outsider learns by registering a taken address, and why, is decided in
+//! `docs/decisions/0009-what-registration-tells-an-outsider.md`. An account that
+//! exists is never touched, and a taken address costs the same hash.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -20,6 +14,7 @@ use countersign_types::{Email, UserId, Violation};
 
 use crate::{
     Error, convert,
+    network::Origin,
     password::{HashingPool, Password, Policy},
     store::account::{self, Account, Status},
 };
@@ -38,7 +33,7 @@ pub(crate) struct Registrar {
 /// An account that somebody asks for.
 pub(crate) struct Wish {
     pub(crate) email: String,
-    pub(crate) password: String,
+    pub(crate) password: Password,
     pub(crate) roles: Vec<String>,
     /// From where; `None` for an operator at the machine itself.
     pub(crate) address: Option<IpAddr>,
@@ -60,9 +55,9 @@ impl Registrar {
     /// [`Error::Invalid`] with all broken rules, [`Error::HashingBusy`],
     /// [`Error::Database`].
     pub(crate) async fn register(&self, wish: Wish) -> Result<Made, Error> {
-        let password = Password::new(wish.password);
-        let email = self.check(&wish.email, &password, &wish.roles)?;
-        let hash = self.hashing.hash(password).await?;
+        let email = self.check(&wish.email, &wish.password, &wish.roles)?;
+        let origin = Origin { network: wish.address.into(), known: false };
+        let hash = self.hashing.hash(origin, wish.password).await?;
         let account = Account {
             id: UserId::generate(),
             email,

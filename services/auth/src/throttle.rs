@@ -1,230 +1,100 @@
 //! Growing delays for those who guess, without a lock that they could turn on
 //! somebody else (OWASP Authentication Cheat Sheet, "Login Throttling"; NIST
-//! SP 800-63B-4, section 3.2.2).
+//! SP 800-63B-4, section 3.2.2), and limits on what hashing may cost.
 //!
 //! Failures are counted for an account seen from one network, for an account
-//! from anywhere, and for a network. The first is strict: it can only hurt who
-//! shares the network of the guesser. The second is mild, and neither it nor
-//! the others hold for a network from which this account has logged in before:
-//! a stranger can slow down a login from a new place by seconds, and one from
-//! the usual place not at all.
+//! from anywhere, and for a network. A login with a device token of this very
+//! account is held against the failures of that device alone: strangers can not
+//! keep its owner waiting, from wherever they guess. What is counted depends on
+//! what was sent and never on whether there is such an account.
 //!
-//! It keeps no address, only keyed hashes of them, in a bounded space that the
-//! least recent leave first, and it knows the time from the clock alone.
+//! Every admitted attempt costs a hash, right or wrong; a network, an account
+//! and all together have only so many. A refused one is counted nowhere.
+//!
+//! It keeps neither address nor network, only keyed hashes of them, in a
+//! bounded space, and it knows the time from the clock alone.
 
+mod attempt;
+mod books;
 mod counter;
-mod network;
+mod ledger;
 mod rate;
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::hash::{BuildHasher, RandomState};
 
-use countersign_types::{Clock, Email, Timestamp};
-use moka::{policy::EvictionPolicy, sync::Cache};
+use countersign_types::{Clock, Email};
 use parking_lot::Mutex;
 
-use self::{counter::Counter, network::Network, rate::Rate};
+use self::books::{Books, Lane};
 use crate::{
-    Error,
-    config::{DelayConfig, ThrottleConfig},
+    Config, Error,
+    device::Device,
+    network::{Network, Origin},
 };
 
-/// Attempts at a time on one account before any delay is due.
-const PARALLEL_ON_ACCOUNT: u32 = 64;
-/// Attempts at a time from one network before any delay is due.
-const PARALLEL_FROM_NETWORK: u32 = 256;
-/// Nothing that is counted matters for longer.
-const FORGET_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
+pub(crate) use self::attempt::Attempt;
 
 /// Counts attempts and says how long the next one has to wait.
 pub(crate) struct Throttle {
-    config: ThrottleConfig,
     clock: Clock,
     hash: RandomState,
-    pairs: Counters<(u64, Network)>,
-    accounts: Counters<u64>,
-    networks: Counters<Network>,
-    known: Cache<(u64, Network), ()>,
-    registrations: Cache<Network, Arc<Mutex<Rate>>>,
-    overall: Mutex<Rate>,
+    books: Mutex<Books>,
 }
-
-type Counters<K> = Cache<K, Arc<Mutex<Counter>>>;
-
-/// Why an attempt was not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// After which time the next attempt is looked at.
-    pub(crate) retry_after: Duration,
-    /// Whether it would have been admitted from a place that the account knows.
-    pub(crate) unless_known: bool,
-}
-
-/// An admitted attempt. It counts as a failure from the start, and for good
-/// where it is dropped: whoever hangs up learns nothing and saves nothing.
-pub(crate) struct Attempt<'a> {
-    throttle: &'a Throttle,
-    place: (u64, Network),
-    slots: [(Slot, &'a DelayConfig); 3],
-    outcome: Outcome,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Failed,
-    Succeeded,
-    Void,
-}
-
-/// A place among the attempts in flight.
-struct Slot(Arc<Mutex<Counter>>);
 
 impl Throttle {
-    pub(crate) fn new(config: &ThrottleConfig, clock: Clock) -> Self {
-        let overall = Rate::per_second(config.overall_per_second);
-        Self {
-            config: config.clone(),
-            clock,
-            hash: RandomState::new(),
-            pairs: cache(config.capacity),
-            accounts: cache(config.capacity),
-            networks: cache(config.capacity),
-            known: cache(config.capacity),
-            registrations: cache(config.capacity),
-            overall: Mutex::new(overall),
-        }
+    pub(crate) fn new(config: &Config, clock: Clock) -> Self {
+        Self { clock, hash: RandomState::new(), books: Mutex::new(Books::new(config)) }
     }
 
     /// Admits a login, or says when to come back. A refused attempt counts for
-    /// nothing: repeating it makes no delay longer.
+    /// nothing: repeating it makes no delay longer. `device` must be one of the
+    /// account with this address.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`].
     pub(crate) fn admit(
         &self,
         email: &Email,
-        address: Option<IpAddr>,
-    ) -> Result<Attempt<'_>, Refusal> {
+        network: Network,
+        device: Option<&Device>,
+    ) -> Result<Attempt<'_>, Error> {
+        let lane = self.lane(email, network, device);
         let now = self.clock.now();
-        let place = self.place(email, address);
-        let known = self.known.contains_key(&place);
-        let config = &self.config;
-        let take = |counter, rule, parallel, exempt, unless_known| {
-            Slot::take(counter, rule, if exempt { u32::MAX } else { parallel }, exempt, now)
-                .map(|slot| (slot, rule))
-                .map_err(|retry_after| Refusal { retry_after, unless_known })
-        };
-        // A slot that was taken is given back where a later one is refused.
-        let (account, from) = (PARALLEL_ON_ACCOUNT, PARALLEL_FROM_NETWORK);
-        let pair = counter(&self.pairs, place);
-        let pair = take(pair, &config.account_and_network, account, false, false)?;
-        let anywhere =
-            take(counter(&self.accounts, place.0), &config.account, account, known, true)?;
-        let network = take(counter(&self.networks, place.1), &config.network, from, known, true)?;
-        if !known {
-            let admitted = self.overall.lock().admit(now);
-            admitted.map_err(|retry_after| Refusal { retry_after, unless_known: true })?;
+        let mut books = self.books.lock();
+        let retry_after = books.wait(lane, now);
+        if !retry_after.is_zero() {
+            return Err(Error::Throttled { retry_after });
         }
-        let slots = [pair, anywhere, network];
-        Ok(Attempt { throttle: self, place, slots, outcome: Outcome::Failed })
+        books.enter(lane, now);
+        drop(books);
+        Ok(Attempt::new(self, lane, Origin { network, known: device.is_some() }))
     }
 
     /// Admits a registration.
     ///
     /// # Errors
     /// [`Error::Throttled`].
-    pub(crate) fn admit_registration(&self, address: Option<IpAddr>) -> Result<(), Error> {
-        let per_minute = self.config.registrations_per_minute;
-        let rate = self
-            .registrations
-            .get_with(address.into(), || Arc::new(Mutex::new(Rate::per_minute(per_minute))));
-        let admitted = rate.lock().admit(self.clock.now());
-        admitted.map_err(|retry_after| Error::Throttled { retry_after })
+    pub(crate) fn admit_registration(&self, network: Network) -> Result<(), Error> {
+        let network = self.hash.hash_one(network);
+        let retry_after = self.books.lock().register(network, self.clock.now());
+        if retry_after.is_zero() { Ok(()) } else { Err(Error::Throttled { retry_after }) }
     }
 
-    /// Takes note that the account has logged in from there before.
-    pub(crate) fn remember(&self, email: &Email, address: Option<IpAddr>) {
-        self.known.insert(self.place(email, address), ());
-    }
-
-    fn place(&self, email: &Email, address: Option<IpAddr>) -> (u64, Network) {
-        (self.hash.hash_one(email.as_str()), address.into())
-    }
-}
-
-impl Attempt<'_> {
-    /// The password was right: what failed before is forgotten, and the place is known.
-    pub(crate) fn succeeded(mut self) {
-        self.outcome = Outcome::Succeeded;
-    }
-
-    /// Nothing was learned about the password: the attempt does not count.
-    pub(crate) fn void(mut self) {
-        self.outcome = Outcome::Void;
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        let now = self.throttle.clock.now();
-        match self.outcome {
-            Outcome::Void => (),
-            Outcome::Failed => {
-                self.slots.iter().for_each(|(slot, rule)| slot.0.lock().fail(rule, now));
-            }
-            Outcome::Succeeded => {
-                let [(pair, _), (account, _), _] = &self.slots;
-                pair.0.lock().clear();
-                account.0.lock().clear();
-                self.throttle.known.insert(self.place, ());
-            }
+    fn lane(&self, email: &Email, network: Network, device: Option<&Device>) -> Lane {
+        let key = self.hash.hash_one(network);
+        match device {
+            Some(Device { user, id }) => Lane::Known {
+                owner: self.hash.hash_one(user.as_uuid()),
+                network: key,
+                device: self.hash.hash_one(id),
+            },
+            None => Lane::Open {
+                account: self.hash.hash_one(email.as_str()),
+                network: key,
+                pair: self.hash.hash_one((email.as_str(), network)),
+            },
         }
     }
-}
-
-impl Slot {
-    fn take(
-        counter: Arc<Mutex<Counter>>,
-        rule: &DelayConfig,
-        parallel: u32,
-        exempt: bool,
-        now: Timestamp,
-    ) -> Result<Self, Duration> {
-        let mut held = counter.lock();
-        if !exempt {
-            held.admit(rule, parallel, now)?;
-        }
-        held.enter();
-        drop(held);
-        Ok(Self(counter))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.lock().leave();
-    }
-}
-
-fn counter<K: std::hash::Hash + Eq + Send + Sync + 'static>(
-    counters: &Counters<K>,
-    key: K,
-) -> Arc<Mutex<Counter>> {
-    counters.get_with(key, Arc::default)
-}
-
-// Least recently used, not least frequently: a newcomer is always counted.
-fn cache<K, V>(capacity: u64) -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder()
-        .max_capacity(capacity)
-        .eviction_policy(EvictionPolicy::lru())
-        .time_to_idle(FORGET_AFTER)
-        .build()
 }
 
 #[cfg(test)]

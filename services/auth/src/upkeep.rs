@@ -9,38 +9,32 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
-    config::SessionConfig,
+    config::{ACCESS_TOKEN_LIFETIME_MAX, SessionConfig},
     store::{revocation, session},
 };
 
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Sessions that one statement deletes: others can write in between.
 const BATCH: u64 = 500;
-/// Clocks of replicas may differ by so much.
-const MARGIN: Duration = Duration::from_secs(60);
+/// The leeway of a guard, and so much again by which the clocks of replicas may differ.
+const MARGIN: Duration = Duration::from_secs(120);
 
 /// Looks after sessions and revocations.
 #[derive(Clone)]
 pub struct Upkeep {
     outbox: Outbox,
     revocations: Revocations,
-    access_token_lifetime: Duration,
     retention: Duration,
 }
 
 impl Upkeep {
     pub(crate) fn new(outbox: Outbox, revocations: Revocations, config: &SessionConfig) -> Self {
-        Self {
-            outbox,
-            revocations,
-            access_token_lifetime: config.access_token_lifetime,
-            retention: config.retention,
-        }
+        Self { outbox, revocations, retention: config.retention }
     }
 
     /// Reads back what was revoked before the start, and lets the guard begin.
     pub(crate) async fn restore(&self) -> Result<(), Error> {
-        self.read(self.access_token_lifetime).await?;
+        self.read(ACCESS_TOKEN_LIFETIME_MAX).await?;
         self.revocations.mark_ready();
         Ok(())
     }
@@ -49,7 +43,7 @@ impl Upkeep {
     async fn read(&self, span: Duration) -> Result<(), Error> {
         let oldest = self.outbox.clock().now().minus(span + MARGIN);
         for (session, time) in revocation::since(self.outbox.db(), oldest).await? {
-            self.revocations.revoke_session(session, time.plus(self.access_token_lifetime));
+            self.revocations.revoke_session(session, time.plus(ACCESS_TOKEN_LIFETIME_MAX));
         }
         Ok(())
     }

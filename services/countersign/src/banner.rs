@@ -16,6 +16,7 @@ const PERSON: &str = r#"{"email":"ada@example.org","password":"violet harbour si
 /// The output cannot be written.
 pub fn print(out: &mut dyn Write, address: SocketAddr, data: &Path) -> io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
+    let warning = warning(address).map(|text| format!("\nWARNING: {text}.\n")).unwrap_or_default();
     let data = data.display();
     let address = reachable(address);
     let call = |rpc: &str| format!("-d '{PERSON}' {address} countersign.auth.v1.AuthService/{rpc}");
@@ -23,7 +24,7 @@ pub fn print(out: &mut dyn Write, address: SocketAddr, data: &Path) -> io::Resul
     writeln!(
         out,
         r#"Countersign {version} serves {address}, its data is in {data}
-Paste into another terminal, with grpcurl on its path:
+{warning}Paste into another terminal, with grpcurl on its path:
 
   grpcurl -plaintext {register}
 
@@ -33,6 +34,18 @@ Paste into another terminal, with grpcurl on its path:
 "#
     )?;
     out.flush()
+}
+
+/// What an operator has to know where other machines can reach `address`.
+pub fn warning(address: SocketAddr) -> Option<String> {
+    let exposed = !address.ip().to_canonical().is_loopback();
+    exposed.then(|| {
+        format!(
+            "{address} can be reached from other machines, and this server speaks without TLS: \
+             passwords and tokens cross the network in the clear unless a proxy or a mesh in \
+             front of it encrypts them"
+        )
+    })
 }
 
 /// An address that a client on this machine can reach.
@@ -58,6 +71,26 @@ mod tests {
             let text = String::from_utf8(out).unwrap();
             assert_eq!(text.matches(&format!("{shown} countersign.")).count(), 3, "{text}");
             assert!(text.contains("its data is in /srv/data"), "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_listens_to_other_machines_is_warned() {
+        for (bound, warned) in [
+            ("127.0.0.1:1", false),
+            ("127.9.9.9:1", false),
+            ("[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("0.0.0.0:1", true),
+            ("[::]:1", true),
+            ("192.0.2.1:1", true),
+        ] {
+            let address = bound.parse().unwrap();
+            assert_eq!(warning(address).is_some(), warned, "{bound}");
+            let mut out = Vec::new();
+            print(&mut out, address, Path::new("/srv/data")).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.contains("WARNING") && text.contains("without TLS"), warned, "{text}");
         }
     }
 }

@@ -53,12 +53,14 @@ struct Opened {
 /// Opens the data for an operator's command, and makes it where there is none.
 /// Beside a running server the tables are as that server made them.
 async fn open(config: &Config) -> Result<Opened, Error> {
-    let folder = DataFolder::join(&config.data_dir)?;
-    let master = master::open(config, &folder)?;
+    let mut folder = DataFolder::join(&config.data_dir)?;
     let databases = Databases::open(config, &folder).await?;
+    let master = master::open(config, &folder, &databases).await?;
     if folder.is_alone() {
         databases.migrate().await?;
     }
     countersign_auth::check_master_key(&databases.auth, &master).await?;
+    // From here on a server may start: it would find all that it makes itself.
+    folder.release();
     Ok(Opened { folder, databases, master })
 }

@@ -3,15 +3,15 @@
 
 use countersign_mesh::{
     config::DatabaseConfig,
-    database::{connect, migrate},
+    database::{connect, migrate, pending},
 };
 use sea_orm::DatabaseConnection;
+use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 
 use crate::{Config, Error, folder::DataFolder};
 
-/// The file of the auth service's database, where no other place is named.
-pub const AUTH_FILE: &str = "auth.db";
+const AUTH_FILE: &str = "auth.db";
 const USER_FILE: &str = "user.db";
 
 /// The databases of the services.
@@ -44,12 +44,22 @@ impl Databases {
         Ok(())
     }
 
+    /// Whether the auth service has no data yet, not even tables.
+    ///
+    /// # Errors
+    /// [`Error::Mesh`]: the database cannot be read.
+    pub async fn is_new(&self) -> Result<bool, Error> {
+        let waiting = pending::<countersign_auth::Migrator>(&self.auth).await?;
+        Ok(waiting.len() == countersign_auth::Migrator::migrations().len())
+    }
+
     /// Closes both, so that SQLite folds its log into the database. A failure
     /// loses nothing: the next start does it.
     pub async fn close(self) {
         for (name, db) in self.each() {
             if let Err(error) = db.close_by_ref().await {
-                tracing::warn!(db.name = name, %error, "the database was not closed");
+                let error = countersign_events::reason(&error);
+                tracing::warn!(db.name = name, error, "the database was not closed");
             }
         }
     }

@@ -49,8 +49,8 @@ impl Embedded {
         config: &Config,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let master = master::open(config, &folder)?;
         let databases = Databases::open(config, &folder).await?;
+        let master = master::open(config, &folder, &databases).await?;
         let bus = Bus::memory();
         let (keys, revocations) = (KeyRing::default(), Revocations::default());
         let settings = config.token.guard(&config.server);

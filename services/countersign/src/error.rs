@@ -111,7 +111,7 @@ pub enum Error {
     #[error(transparent)]
     Audit(#[from] countersign_audit::Error),
     /// The auth service.
-    #[error("{}", auth_reason(.0))]
+    #[error(transparent)]
     Auth(#[from] countersign_auth::Error),
     /// The user service.
     #[error(transparent)]
@@ -131,12 +131,4 @@ fn listen_reason(error: &io::Error) -> String {
 fn sentence(rules: &[Violation]) -> String {
     let rules = rules.iter().map(|rule| format!("{} {}", rule.field, rule.description));
     rules.collect::<Vec<_>>().join("; ")
-}
-
-/// A client must not hear what the database says, an operator has to.
-fn auth_reason(error: &countersign_auth::Error) -> String {
-    match error {
-        countersign_auth::Error::Database(source) => format!("{error}: {source}"),
-        other => other.to_string(),
-    }
 }

@@ -4,60 +4,85 @@
 
 use countersign_seal::MasterKey;
 
-use crate::{Config, Error, databases, folder::DataFolder};
+use crate::{Config, Databases, Error, folder::DataFolder};
 
-/// Reads the master key; makes it where there is no data yet. A key that is
-/// lost is not replaced: a new one could not open what the old one sealed.
+/// Reads the master key; makes it where neither it nor the data is there yet. A
+/// key that is lost is not replaced, wherever the data is kept: a new one could
+/// not open what the old one sealed.
 ///
 /// # Errors
-/// [`Error::Seal`] says what is wrong with the file and what to do.
-pub fn open(config: &Config, folder: &DataFolder) -> Result<MasterKey, Error> {
+/// [`Error::Seal`] says what is wrong with the file and what to do;
+/// [`Error::Mesh`] where the database cannot be read.
+pub async fn open(
+    config: &Config,
+    folder: &DataFolder,
+    databases: &Databases,
+) -> Result<MasterKey, Error> {
     let path = config.master_key_file.clone().unwrap_or_else(|| folder.file("master.key"));
-    let key = if folder.file(databases::AUTH_FILE).exists() {
-        MasterKey::load(path)
-    } else {
+    let key = if databases.is_new().await? {
         MasterKey::load_or_create(path)
+    } else {
+        MasterKey::load(path)
     };
     Ok(key?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
-    fn fresh() -> (tempfile::TempDir, Config, DataFolder) {
+    struct Place {
+        parent: tempfile::TempDir,
+        config: Config,
+        folder: DataFolder,
+        databases: Databases,
+    }
+
+    /// Data that is kept elsewhere, as with PostgreSQL: its files tell nothing.
+    async fn fresh() -> Place {
         let parent = tempfile::tempdir().unwrap();
-        let config = Config { data_dir: parent.path().join("data"), ..Config::default() };
+        let mut config = Config { data_dir: parent.path().join("data"), ..Config::default() };
+        let elsewhere = parent.path().join("elsewhere.db");
+        config.database.auth.url = Some(format!("sqlite://{}", elsewhere.display()));
         let folder = DataFolder::claim(&config.data_dir).unwrap();
-        (parent, config, folder)
+        let databases = Databases::open(&config, &folder).await.unwrap();
+        Place { parent, config, folder, databases }
     }
 
-    #[test]
-    fn the_first_start_makes_a_key_and_the_second_finds_it() {
-        let (_parent, config, folder) = fresh();
-        let first = open(&config, &folder).unwrap();
-        let mode = folder.file("master.key").metadata().unwrap().permissions().mode();
+    impl Place {
+        async fn open(&self) -> Result<MasterKey, Error> {
+            open(&self.config, &self.folder, &self.databases).await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_start_makes_a_key_and_the_second_finds_it() {
+        let place = fresh().await;
+        let first = place.open().await.unwrap();
+        let mode = place.folder.file("master.key").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(open(&config, &folder).unwrap().id(), first.id());
+        place.databases.migrate().await.unwrap();
+        assert_eq!(place.open().await.unwrap().id(), first.id());
     }
 
-    #[test]
-    fn a_key_that_is_lost_is_not_replaced() {
-        let (_parent, config, folder) = fresh();
-        fs::write(folder.file(databases::AUTH_FILE), "").unwrap();
-        let refused = open(&config, &folder).unwrap_err().to_string();
+    #[tokio::test]
+    async fn a_key_that_is_lost_is_not_replaced() {
+        let place = fresh().await;
+        place.databases.migrate().await.unwrap();
+        let refused = place.open().await.unwrap_err().to_string();
         assert!(refused.contains("put the file that belongs to this data there"), "{refused}");
-        assert!(!folder.file("master.key").exists());
+        assert!(!place.folder.file("master.key").exists());
     }
 
-    #[test]
-    fn the_key_may_lie_outside_of_the_folder() {
-        let (parent, mut config, folder) = fresh();
-        config.master_key_file = Some(parent.path().join("elsewhere.key"));
-        open(&config, &folder).unwrap();
-        assert!(parent.path().join("elsewhere.key").exists());
-        assert!(!folder.file("master.key").exists());
+    #[tokio::test]
+    async fn the_key_may_lie_outside_of_the_folder() {
+        let mut place = fresh().await;
+        let elsewhere = place.parent.path().join("elsewhere.key");
+        place.config.master_key_file = Some(elsewhere.clone());
+        place.open().await.unwrap();
+        assert!(elsewhere.exists());
+        assert!(!place.folder.file("master.key").exists());
     }
 }

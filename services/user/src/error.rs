@@ -21,13 +21,13 @@ pub enum Error {
     #[error("stored metadata is not readable")]
     Metadata(#[source] serde_json::Error),
     /// The database failed.
-    #[error("the database failed")]
+    #[error("the database failed: {}", countersign_events::reason(.0))]
     Database(#[from] DbErr),
     /// The outbox failed.
-    #[error("the outbox failed")]
+    #[error("the outbox failed: {0}")]
     Events(#[from] countersign_events::Error),
     /// The audit trail failed.
-    #[error("the audit trail failed")]
+    #[error(transparent)]
     Audit(#[from] countersign_audit::Error),
     /// The tables could not be brought up to date.
     #[error(transparent)]

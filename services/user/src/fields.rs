@@ -6,6 +6,7 @@
 //! handler runs; here stands what needs tables: Unicode, languages, zones.
 
 mod avatar;
+mod characters;
 mod locale;
 pub mod metadata;
 mod text;

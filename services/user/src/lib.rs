@@ -18,11 +18,14 @@ mod store;
 use std::fmt;
 
 use api::Api;
-use countersign_audit::Chain;
+use countersign_audit::{Chain, Denials};
 use countersign_contracts::user::v1::profile_service;
 use countersign_events::{Bus, Consumer, Outbox, Relay};
 use countersign_guard::{Guard, OwnedById};
-use countersign_mesh::{Part, Task, database};
+use countersign_mesh::{
+    Part, Task,
+    database::{self, Probe},
+};
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
@@ -52,6 +55,10 @@ pub struct Service {
     pub consumers: Vec<Consumer>,
     /// Chains the audit trail.
     pub chain: Chain,
+    /// Writes denied calls to the audit trail.
+    pub denials: Denials,
+    /// Finds out whether calls can be taken.
+    pub probe: Probe,
 }
 
 /// Brings the tables up to date, subscribes to the bus and mounts the calls.
@@ -68,19 +75,25 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     }
     let relay = Relay::new(outbox.clone(), bus, config.relay());
     let chain = Chain::new(outbox.clone());
-    let guard = guard.with_resolver("Profile", OwnedById);
-    let part = Part::new("user").service(profile_service(Api { outbox }, &guard));
-    Ok(Service { part, relay, consumers, chain })
+    let (denied, denials) = Denials::new(outbox.clone());
+    let guard = guard.with_resolver("Profile", OwnedById).record(denied);
+    let decides = guard.clone();
+    let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
+    let part =
+        Part::new("user").service(profile_service(Api { outbox }, &guard)).ready(probe.readiness());
+    Ok(Service { part, relay, consumers, chain, denials, probe })
 }
 
 impl Service {
     /// The part with the tasks that do by themselves what the other fields do by steps.
     #[must_use]
     pub fn into_part(self) -> Part {
-        let Self { part, relay, consumers, chain } = self;
+        let Self { part, relay, consumers, chain, denials, probe } = self;
         let part = part
             .task(Task::new("relay", |cancel| relay.run(cancel)))
-            .task(Task::new("audit", |cancel| chain.run(cancel)));
+            .task(Task::new("audit", |cancel| chain.run(cancel)))
+            .task(Task::new("denials", |cancel| denials.run(cancel)))
+            .task(Task::new("probe", |cancel| probe.run(cancel)));
         consumers.into_iter().fold(part, |part, consumer| {
             part.task(Task::new("redelivery", |cancel| consumer.run_redelivery(cancel)))
         })

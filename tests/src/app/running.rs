@@ -4,12 +4,14 @@
 use std::{fs::File, net::SocketAddr, path::Path, time::Duration};
 
 use countersign::{Config, DataFolder, Databases, Embedded, Error};
+use countersign_audit::Denials;
 use countersign_events::{Consumer, Relay};
-use countersign_mesh::server::Server;
+use countersign_mesh::{database::Probe, server::Server};
 use countersign_types::Clock;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
+    sync::Mutex,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +34,9 @@ pub(super) struct Running {
 pub(super) struct Steps {
     pub auth: Relay,
     pub user: Relay,
+    pub probes: [Probe; 2],
     consumers: Vec<Consumer>,
+    denials: Mutex<[Denials; 2]>,
 }
 
 impl Running {
@@ -44,7 +48,10 @@ impl Running {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("an address");
             let consumers = auth.consumers.into_iter().chain(user.consumers).collect();
-            let steps = Steps { auth: auth.relay, user: user.relay, consumers };
+            let probes = [auth.probe, user.probe];
+            let denials = Mutex::new([auth.denials, user.denials]);
+            let (auth_relay, user_relay) = (auth.relay, user.relay);
+            let steps = Steps { auth: auth_relay, user: user_relay, probes, consumers, denials };
             let server = Server::new(&server).part(auth.part).part(user.part);
             tokio::spawn(server.serve(listener, CancellationToken::new()));
             (address, steps, databases, folder)
@@ -106,6 +113,9 @@ impl Steps {
             moved += self.user.step().await.expect("the relay of user steps");
             for consumer in &self.consumers {
                 moved += consumer.redeliver_step().await.expect("the consumer steps");
+            }
+            for denials in self.denials.lock().await.iter_mut() {
+                moved += denials.step().await.expect("the denials are written");
             }
             if moved == 0 {
                 return;

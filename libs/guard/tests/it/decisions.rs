@@ -145,9 +145,24 @@ async fn denials_are_recorded_and_never_wait_for_room() {
     }
     let denial = denials.recv().await.unwrap();
     assert_eq!(denial.rpc, PURGE);
-    assert_eq!(denial.resource_type, "Thing");
+    assert_eq!((denial.resource_type, denial.resource), ("Thing", None));
     assert_eq!(denial.policies, ["never-this-thing"]);
     assert_eq!(denial.time, Timestamp::from_micros(START.as_micros()));
     assert!(denials.try_recv().is_ok());
     assert!(denials.try_recv().is_err(), "the others found no room");
+}
+
+#[tokio::test]
+async fn each_handle_of_a_guard_sends_its_denials_elsewhere() {
+    let (sink, mut first) = mpsc::channel(8);
+    let mut world = World::with(|builder| builder.record(sink));
+    let (sink, mut second) = mpsc::channel(8);
+    world.guard = world.guard.record(sink);
+    let admin = world.token_of_role(&["admin"]);
+    let id = "0197a1b2-c3d4-7000-8000-00000000000a";
+    assert!(world.call(NOBODY, &admin, id).await.is_err());
+    assert!(first.try_recv().is_err());
+    let denial = second.try_recv().unwrap();
+    assert_eq!(denial.rpc, NOBODY);
+    assert_eq!(denial.resource.unwrap().to_string(), id);
 }

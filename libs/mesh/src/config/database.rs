@@ -1,12 +1,12 @@
 //! Settings of the database.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{duration_in_range, in_range};
+use super::{duration_in_range, in_range, secret::read_secret};
 use crate::Error;
 
 /// Where the data is, and how it is reached.
@@ -15,7 +15,7 @@ use crate::Error;
 pub struct DatabaseConfig {
     /// `sqlite://PATH` or `postgres://USER@HOST/NAME`, without a password. Unset: SQLite in the data folder.
     pub url: Option<String>,
-    /// A file with the URL in its first line, password and all; in place of `url`.
+    /// A file (mode 0600) with the URL in its first line, password and all; in place of `url`.
     pub url_file: Option<PathBuf>,
     /// Connections to the database, 1 to 500.
     pub max_connections: u32,
@@ -79,13 +79,13 @@ impl DatabaseConfig {
     /// The URL to connect to: from the file, else as configured, else `default`.
     ///
     /// # Errors
-    /// [`Error::Read`] when the file can not be read.
+    /// [`Error::Read`] when the file can not be read, [`Error::Exposed`] when its
+    /// group or others may touch it.
     pub fn secret_url(&self, default: &str) -> Result<SecretString, Error> {
         let Some(path) = &self.url_file else {
             return Ok(self.url.as_deref().unwrap_or(default).into());
         };
-        let text = fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.clone(), source })?;
+        let text = read_secret(path)?;
         Ok(text.lines().next().unwrap_or_default().trim().into())
     }
 }

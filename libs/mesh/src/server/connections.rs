@@ -4,7 +4,14 @@
 //! Not tonic's own loop: that one answers an expired deadline with CANCELLED, and
 //! knows no limit of connections and no end to draining.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use hyper::{body::Incoming, server::conn::http2};
@@ -20,6 +27,9 @@ use tonic::{body::Body, transport::server::TcpConnectInfo};
 use super::{
     handshake::Handshake,
     header_limit,
+    lifetime::{Lifetime, OpenCalls},
+    peers::{Connected, Peers},
+    room::Room,
     stage::{Response, Stage},
 };
 use crate::config::ServerConfig;
@@ -32,6 +42,8 @@ pub(super) struct Connections<S> {
     stack: Arc<S>,
     http: http2::Builder<Calls>,
     slots: Arc<Semaphore>,
+    peers: Arc<Peers>,
+    lifetime: Lifetime,
     calls: Calls,
     stop: CancellationToken,
     handshake_timeout: Duration,
@@ -49,6 +61,14 @@ struct Calls {
 struct Connection<S> {
     stack: Arc<S>,
     peer: TcpConnectInfo,
+    room: Arc<Room>,
+    open: OpenCalls,
+}
+
+/// What an open connection takes up.
+struct Slot {
+    _one_of_all: OwnedSemaphorePermit,
+    of_peer: Connected,
 }
 
 impl<S: Stage> Connections<S> {
@@ -65,6 +85,8 @@ impl<S: Stage> Connections<S> {
             stack: Arc::new(stack),
             http,
             slots: Arc::new(Semaphore::new(slots)),
+            peers: Arc::new(Peers::new(config)),
+            lifetime: Lifetime::new(config),
             calls,
             stop: CancellationToken::new(),
             handshake_timeout: config.handshake_timeout,
@@ -80,15 +102,23 @@ impl<S: Stage> Connections<S> {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            match (accepted, Arc::clone(&self.slots).try_acquire_owned()) {
-                (Ok((stream, peer)), Ok(slot)) => self.serve(stream, peer, slot),
-                (Ok(_), Err(_)) => tracing::warn!("too many connections, one was turned away"),
-                (Err(error), _) => {
+            match accepted {
+                Ok((stream, peer)) => match self.slot(peer.ip()) {
+                    Some(slot) => self.serve(stream, peer, slot),
+                    None => tracing::warn!("too many connections, one was turned away"),
+                },
+                Err(error) => {
                     tracing::warn!(error = %error, "a connection could not be accepted");
                     sleep(PAUSE).await;
                 }
             }
         }
+    }
+
+    /// Room for one more connection, where there is any.
+    fn slot(&self, peer: IpAddr) -> Option<Slot> {
+        let one_of_all = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        Some(Slot { _one_of_all: one_of_all, of_peer: self.peers.connect(peer)? })
     }
 
     /// Lets open calls end, for as long as `limit`, then cuts them off. Says
@@ -105,32 +135,46 @@ impl<S: Stage> Connections<S> {
         drained
     }
 
-    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
         if let Err(error) = stream.set_nodelay(self.nodelay) {
             tracing::debug!(error = %error, "TCP_NODELAY could not be set");
         }
         let local_addr = stream.local_addr().ok();
+        let open = OpenCalls::new();
         let service = Connection {
             stack: Arc::clone(&self.stack),
             peer: TcpConnectInfo { local_addr, remote_addr: Some(peer) },
+            room: Arc::clone(&slot.of_peer.room),
+            open: open.clone(),
         };
         let stream = TokioIo::new(Handshake::new(stream, self.handshake_timeout));
         let connection = self.http.serve_connection(stream, service);
-        let stop = self.stop.clone();
+        let (stop, lifetime) = (self.stop.clone(), self.lifetime);
         self.calls.spawn(async move {
             let _slot = slot;
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            let mut connection = pin!(connection);
+            let grace = tokio::select! {
+                ended = connection.as_mut() => return tell(ended),
+                // The server waits for the calls of all connections together.
+                () = stop.cancelled() => None,
+                () = lifetime.over(&open) => Some(lifetime.grace),
             };
-            if let Err(error) = ended {
-                tracing::debug!(error = %error, "a connection broke");
+            // GOAWAY: open calls go on, new ones go to a new connection.
+            connection.as_mut().graceful_shutdown();
+            match grace {
+                None => tell(connection.await),
+                Some(grace) => match timeout(grace, connection).await {
+                    Ok(ended) => tell(ended),
+                    Err(_) => tracing::debug!("a connection was cut off when its time was over"),
+                },
             }
         });
+    }
+}
+
+fn tell(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "a connection broke");
     }
 }
 
@@ -164,6 +208,11 @@ impl<S: Stage> hyper::service::Service<http::Request<Incoming>> for Connection<S
         let mut request = request.map(Body::new);
         // Where tonic, and so the guard, looks for the address of the peer.
         request.extensions_mut().insert(self.peer.clone());
-        Box::pin(async move { Ok(stack.handle(request).await) })
+        request.extensions_mut().insert(Arc::clone(&self.room));
+        let open = self.open.open();
+        Box::pin(async move {
+            let response = stack.handle(request).await;
+            Ok(response.map(|body| open.until_end_of(body)))
+        })
     }
 }

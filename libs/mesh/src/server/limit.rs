@@ -5,29 +5,33 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_contracts::status;
 use countersign_types::{Code, Fault};
-use tokio::sync::Semaphore;
+use tonic::Status;
 
 use super::{
+    arriving::{Arriving, Place},
+    room::Room,
     stage::{Request, Response, Stage},
     tail::refusal,
 };
-use crate::health;
+use crate::{config::ServerConfig, health};
 
 /// When a client that was turned away may come again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A call counts until its answer begins. A stream that has begun is bounded by
-/// the limits of connections and of streams on each: a client that reads slowly
-/// must not take the place of another's call.
+/// A call counts from when its message is there until its answer begins. Before
+/// that it is no work, and only its client knows when it will be: who sends
+/// slowly must not take the place of another's call. After that it is bounded
+/// by the limits of connections and of streams on each, for the same reason.
 pub(super) struct Limit<S> {
     next: S,
-    calls: Arc<Semaphore>,
+    room: Arc<Room>,
+    message_timeout: Duration,
 }
 
 impl<S> Limit<S> {
-    pub(super) fn new(next: S, calls: u32) -> Self {
-        let calls = usize::try_from(calls).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { next, calls: Arc::new(Semaphore::new(calls)) }
+    pub(super) fn new(next: S, config: &ServerConfig) -> Self {
+        let room = Room::of_all(config.max_concurrent_calls, config.max_message_bytes);
+        Self { next, room: Arc::new(room), message_timeout: config.message_timeout }
     }
 }
 
@@ -38,15 +42,28 @@ impl<S: Stage> Stage for Limit<S> {
         if is_health(&request) {
             return self.next.handle(request).await;
         }
-        let Ok(_permit) = self.calls.try_acquire() else {
-            let busy = Fault::new(Code::ResourceExhausted, "SERVER_BUSY", "the server is busy");
-            return refusal(status(busy.retry_after(RETRY_AFTER)));
-        };
-        self.next.handle(request).await
+        let peer = request.extensions().get::<Arc<Room>>().cloned();
+        let rooms: Vec<_> = [Some(Arc::clone(&self.room)), peer].into_iter().flatten().collect();
+        // Nothing of the message has to be read to know that it comes too soon.
+        if rooms.iter().any(|room| room.is_full()) {
+            return refusal(busy());
+        }
+        let place = Arc::new(Place::new(rooms));
+        let arriving = Arc::clone(&place);
+        let request = request.map(|body| Arriving::body(body, arriving, self.message_timeout));
+        let response = self.next.handle(request).await;
+        place.leave();
+        response
     }
 }
 
 /// Whether it is a call of the health service.
 pub(super) fn is_health(request: &Request) -> bool {
     request.uri().path().split('/').nth(1) == Some(health::NAME)
+}
+
+/// The answer to one call too many.
+pub(super) fn busy() -> Status {
+    let busy = Fault::new(Code::ResourceExhausted, "SERVER_BUSY", "the server is busy");
+    status(busy.retry_after(RETRY_AFTER))
 }

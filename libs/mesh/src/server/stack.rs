@@ -32,7 +32,7 @@ pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
         // Above all that can panic; below the log, which counts a panic as any INTERNAL.
         .layer(layer_fn(Contain::new))
         // Before the deadline: a call that is shed must cost next to nothing.
-        .layer(layer_fn(|next| Limit::new(next, config.max_concurrent_calls)))
+        .layer(layer_fn(|next| Limit::new(next, config)))
         // Last, so that the time counts the work, the reading of the request included.
         .layer(layer_fn(|next| Deadline::new(next, config)))
         .service(Mounted(routes))

@@ -1,6 +1,10 @@
 //! Opening a database, and what its troubles mean to a client.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    time::Duration,
+};
 
 use countersign_mesh::{
     config::DatabaseConfig,
@@ -87,9 +91,25 @@ async fn the_url_comes_from_its_file_first() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("url");
     fs::write(&file, format!("sqlite://{}/from-file.db\n", folder.path().display())).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let config = DatabaseConfig { url_file: Some(file), ..DatabaseConfig::default() };
     database::open(&config, "sqlite::memory:").await.unwrap();
     assert!(folder.path().join("from-file.db").exists());
+}
+
+#[test]
+fn a_url_in_a_file_that_others_may_touch_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("url");
+    fs::write(&file, "postgres://ada:hush@db.example/countersign").unwrap();
+    let config = DatabaseConfig { url_file: Some(file.clone()), ..DatabaseConfig::default() };
+    for mode in [0o644, 0o640, 0o620, 0o601] {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let refused = config.secret_url("sqlite::memory:").unwrap_err().to_string();
+        assert!(refused.contains("chmod 0600") && !refused.contains("hush"), "{refused}");
+    }
+    fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
+    assert!(config.secret_url("sqlite::memory:").is_ok());
 }
 
 #[tokio::test]

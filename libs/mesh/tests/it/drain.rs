@@ -47,7 +47,7 @@ async fn an_open_call_ends_well_and_tasks_outlive_it() {
             order.lock().unwrap().push("the task is told to stop");
         })
     };
-    let part = Part::new("probe").service(probe).task(task);
+    let part = Part::new("probe").service(probe.guarded()).task(task);
     let server = start(&ServerConfig::default(), part).await;
 
     let mut health = HealthClient::new(server.channel());
@@ -78,7 +78,7 @@ async fn what_does_not_end_in_time_is_cut_off_and_reported() {
             pending().await
         }
     });
-    let part = Part::new("probe").service(probe).task(Task::new("deaf", |_| pending()));
+    let part = Part::new("probe").service(probe.guarded()).task(Task::new("deaf", |_| pending()));
     let config =
         ServerConfig { drain_timeout: Duration::from_millis(20), ..ServerConfig::default() };
     let server = start(&config, part).await;
@@ -93,7 +93,7 @@ async fn what_does_not_end_in_time_is_cut_off_and_reported() {
 #[tokio::test]
 async fn a_panicking_task_stops_the_server() {
     let part = Part::new("probe")
-        .service(Probe::echo())
+        .service(Probe::echo().guarded())
         .task(Task::new("done", |_| async {}))
         .task(Task::new("broken", |_| async { panic!("as asked") }));
     let server = start(&ServerConfig::default(), part).await;
@@ -105,8 +105,8 @@ async fn a_panicking_task_stops_the_server() {
 async fn a_service_can_not_be_mounted_twice() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server::new(&ServerConfig::default())
-        .part(Part::new("one").service(Probe::echo()))
-        .part(Part::new("other").service(Probe::echo()));
+        .part(Part::new("one").service(Probe::echo().guarded()))
+        .part(Part::new("other").service(Probe::echo().guarded()));
     let error = server.serve(listener, CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "the service test.v1.Probe is mounted twice");
 }

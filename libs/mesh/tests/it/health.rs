@@ -21,7 +21,7 @@ fn of(service: &str) -> HealthCheckRequest {
 #[tokio::test]
 async fn a_service_is_serving_when_its_part_is_ready() {
     let (ready, readiness) = Readiness::new(false);
-    let part = Part::new("probe").service(Probe::echo()).ready(readiness);
+    let part = Part::new("probe").service(Probe::echo().guarded()).ready(readiness);
     let server = start(&ServerConfig::default(), part).await;
     let mut health = HealthClient::new(server.channel());
     for (is_ready, expected) in [(false, ServingStatus::NotServing), (true, ServingStatus::Serving)]
@@ -55,7 +55,7 @@ async fn list_tells_every_status() {
 #[tokio::test]
 async fn watch_tells_each_change_and_ends_when_the_server_stops() {
     let (ready, readiness) = Readiness::new(false);
-    let part = Part::new("probe").service(Probe::echo()).ready(readiness);
+    let part = Part::new("probe").service(Probe::echo().guarded()).ready(readiness);
     let server = start(&ServerConfig::default(), part).await;
     let mut health = HealthClient::new(server.channel());
     let mut changes = health.watch(of(SERVICE)).await.unwrap().into_inner();
@@ -82,7 +82,8 @@ async fn watching_an_unknown_service_says_so() {
 
 #[tokio::test]
 async fn watches_are_bounded() {
-    let server = start_probe(Probe::echo()).await;
+    let config = ServerConfig { max_connections_per_peer: 1024, ..ServerConfig::default() };
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
     let mut open = Vec::new();
     let refused = loop {
         // Two channels, for a connection carries 128 streams.

@@ -41,7 +41,7 @@ async fn a_call_ends_when_the_clients_time_is_over() {
 #[tokio::test]
 async fn a_call_without_a_deadline_ends_when_the_servers_time_is_over() {
     let config = ServerConfig { request_timeout: SOON, ..ServerConfig::default() };
-    let server = start(&config, Part::new("probe").service(never())).await;
+    let server = start(&config, Part::new("probe").service(never().guarded())).await;
     let status = server.raw(PROBE, &[GRPC], EMPTY).await.status();
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
@@ -49,7 +49,7 @@ async fn a_call_without_a_deadline_ends_when_the_servers_time_is_over() {
 #[tokio::test]
 async fn a_client_cannot_ask_for_more_than_the_longest_deadline() {
     let config = ServerConfig { max_request_timeout: SOON, ..ServerConfig::default() };
-    let server = start(&config, Part::new("probe").service(never())).await;
+    let server = start(&config, Part::new("probe").service(never().guarded())).await;
     let status = server.raw(PROBE, &[GRPC, ("grpc-timeout", "99H")], EMPTY).await.status();
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
@@ -117,7 +117,7 @@ async fn one_call_too_many_is_shed_and_health_is_not() {
         }
     });
     let config = ServerConfig { max_concurrent_calls: 1, ..ServerConfig::default() };
-    let server = start(&config, Part::new("probe").service(probe)).await;
+    let server = start(&config, Part::new("probe").service(probe.guarded())).await;
 
     let first = tokio::spawn(call(server.channel(), tonic::Request::new("first".to_owned())));
     entries.recv().await.unwrap();
@@ -135,9 +135,80 @@ async fn one_call_too_many_is_shed_and_health_is_not() {
 }
 
 #[tokio::test]
+async fn calls_whose_message_is_not_there_take_no_place() {
+    let config = ServerConfig {
+        max_concurrent_calls: 1,
+        max_concurrent_calls_per_peer: 1,
+        ..ServerConfig::default()
+    };
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
+    let (mut sender, connection) = server.connect().await;
+    tokio::spawn(connection);
+    // Headers only, and a message without its last byte.
+    for bytes in [&[][..], &[0, 0, 0, 0, 1]] {
+        for _ in 0..16 {
+            sender.ready().await.unwrap();
+            tokio::spawn(sender.send_request(server.unfinished(bytes)));
+        }
+    }
+    for _ in 0..16 {
+        assert!(server.call("whole").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_arrive_in_time_ends_its_call() {
+    let config = ServerConfig { message_timeout: SOON, ..ServerConfig::default() };
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
+    let (mut sender, connection) = server.connect().await;
+    tokio::spawn(connection);
+    for bytes in [&[][..], &[0, 0, 0, 0, 1], EMPTY] {
+        let answer = sender.send_request(server.unfinished(bytes)).await.unwrap();
+        let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{bytes:?}");
+        assert_eq!(reason(&status), "MESSAGE_TOO_SLOW", "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_peer_takes_all_places() {
+    let (entered, mut entries) = mpsc::channel(1);
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let probe = Probe::new(move |_| {
+        let (entered, gate) = (entered.clone(), Arc::clone(&opened));
+        async move {
+            entered.send(()).await.unwrap();
+            gate.acquire().await.unwrap().forget();
+            Ok(Response::new(String::new()))
+        }
+    });
+    let config = ServerConfig { max_concurrent_calls_per_peer: 1, ..ServerConfig::default() };
+    let server = start(&config, Part::new("probe").service(probe.guarded())).await;
+    let first = tokio::spawn(call(server.channel(), tonic::Request::new(String::new())));
+    entries.recv().await.unwrap();
+    let status = server.call("").await.unwrap_err();
+    assert_eq!(reason(&status), "SERVER_BUSY");
+    gate.add_permits(1);
+    assert!(first.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn one_connection_too_many_of_a_peer_is_closed() {
+    let config = ServerConfig { max_connections_per_peer: 1, ..ServerConfig::default() };
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
+    let channel = server.channel();
+    let request = || tonic::Request::new(String::new());
+    assert!(call(channel.clone(), request()).await.is_ok());
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(second.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    assert!(call(channel, request()).await.is_ok(), "the first is still served");
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_closed() {
     let config = ServerConfig { max_connections: 1, ..ServerConfig::default() };
-    let server = start(&config, Part::new("probe").service(Probe::echo())).await;
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
     let channel = server.channel();
     let request = || tonic::Request::new(String::new());
     assert!(call(channel.clone(), request()).await.is_ok());
@@ -149,7 +220,7 @@ async fn one_connection_too_many_is_closed() {
 #[tokio::test]
 async fn a_connection_that_never_speaks_is_closed() {
     let config = ServerConfig { handshake_timeout: SOON, ..ServerConfig::default() };
-    let server = start(&config, Part::new("probe").service(Probe::echo())).await;
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let mut said = Vec::new();
     // The end of the stream, after whatever the server says first.

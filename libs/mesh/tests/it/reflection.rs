@@ -14,7 +14,7 @@ const MOUNTED: [&str; 4] = [
 ];
 
 async fn server() -> Running {
-    start(&ServerConfig::default(), Part::new("probe").service(Probe::echo())).await
+    start(&ServerConfig::default(), Part::new("probe").service(Probe::echo().guarded())).await
 }
 
 /// One question and its answer, in one version of the protocol.

@@ -4,14 +4,23 @@
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, task};
 
 use bytes::Bytes;
+use countersign_guard::{Access, Guard, Guarded, Rule, Settings};
 use countersign_mesh::{
     Error, Part,
     config::ServerConfig,
     server::{Report, Server},
 };
-use futures::future::BoxFuture;
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::{
+    body::Frame,
+    client::conn::http2::{SendRequest, handshake},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -50,6 +59,23 @@ impl Probe {
     pub fn echo() -> Self {
         Self::new(|request| async { Ok(Response::new(request.into_inner())) })
     }
+
+    /// Behind a guard that lets everybody in.
+    pub fn guarded(self) -> Guarded<Self> {
+        guard(&["test.v1.Probe/Call"]).protect(self)
+    }
+}
+
+/// A guard that lets everybody call these RPCs.
+pub fn guard(rpcs: &[&'static str]) -> Guard {
+    let settings = Settings {
+        issuer: "test".to_owned(),
+        audience: "test".to_owned(),
+        environment: "test".to_owned(),
+        ..Settings::default()
+    };
+    let rules: Vec<_> = rpcs.iter().map(|&rpc| Rule { rpc, access: Access::Public }).collect();
+    Guard::builder(settings).rules(&rules).build().unwrap()
 }
 
 impl NamedService for Probe {
@@ -76,6 +102,9 @@ impl tower::Service<http::Request<Body>> for Probe {
     }
 }
 
+/// A body that never ends.
+pub type Unfinished = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+
 /// A server that runs until the test is over.
 pub struct Running {
     pub address: SocketAddr,
@@ -94,7 +123,7 @@ pub async fn start(config: &ServerConfig, part: Part) -> Running {
 
 /// A server with the probe, and the defaults.
 pub async fn start_probe(probe: Probe) -> Running {
-    start(&ServerConfig::default(), Part::new("probe").service(probe)).await
+    start(&ServerConfig::default(), Part::new("probe").service(probe.guarded())).await
 }
 
 impl Running {
@@ -109,11 +138,7 @@ impl Running {
 
     /// Sends a call byte by byte: what it is about is not hidden by a client.
     pub async fn raw(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Raw {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .unwrap();
+        let (mut sender, connection) = self.connect().await;
         tokio::spawn(connection);
         let mut request =
             http::Request::post(format!("http://{}{path}", self.address)).header("te", "trailers");
@@ -126,6 +151,29 @@ impl Running {
         let body = body.collect().await.unwrap();
         let trailers = body.trailers().cloned().unwrap_or_default();
         Raw { http: parts.status, headers: parts.headers, trailers, body: body.to_bytes() }
+    }
+
+    /// A connection of its own, and the future that drives it until its end.
+    pub async fn connect<B>(
+        &self,
+    ) -> (SendRequest<B>, impl Future<Output = hyper::Result<()>> + Send + use<B>)
+    where
+        B: hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+    {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap()
+    }
+
+    /// A call of the probe that sends these bytes and never ends.
+    pub fn unfinished(&self, bytes: &'static [u8]) -> http::Request<Unfinished> {
+        let frame = async move { Ok(Frame::data(Bytes::from_static(bytes))) };
+        let body: BoxStream<'static, _> = stream::once(frame).chain(stream::pending()).boxed();
+        http::Request::post(format!("http://{}{PROBE}", self.address))
+            .header("te", "trailers")
+            .header(GRPC.0, GRPC.1)
+            .header("grpc-timeout", "60S")
+            .body(StreamBody::new(body))
+            .unwrap()
     }
 
     /// Waits for the end of the server.

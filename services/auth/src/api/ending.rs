@@ -6,11 +6,14 @@ use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
 use countersign_events::Unit;
 use countersign_guard::{Caller, Peer, Permit};
 use countersign_mesh::database;
-use countersign_types::{SessionId, Timestamp};
+use countersign_types::{SessionId, Timestamp, UserId};
+use sea_orm::prelude::Uuid;
 
 use super::Auth;
 use crate::{
-    Error, convert,
+    Error,
+    config::ACCESS_TOKEN_LIFETIME_MAX,
+    convert,
     store::{
         revocation::{self, Revoked},
         session::Reason,
@@ -34,7 +37,7 @@ impl Auth {
             logout_time: Some(convert::time(now)),
         };
         unit.append(revoked.user.as_uuid(), &event).await?;
-        self.record(&unit, "logout", caller, &[revoked], peer).await?;
+        self.record(&unit, "logout", caller.user_id(), &[revoked], peer).await?;
         self.finish(unit, &[revoked], Reason::Logout).await
     }
 
@@ -49,7 +52,7 @@ impl Auth {
             self.refuse_tokens(permit.resource_as()?);
             return Ok(unit.rollback().await?);
         };
-        self.record(&unit, "revoked", caller, &[revoked], peer).await?;
+        self.record(&unit, "revoked", caller.user_id(), &[revoked], peer).await?;
         self.finish(unit, &[revoked], Reason::Revoked).await
     }
 
@@ -84,9 +87,24 @@ impl Auth {
             unit.rollback().await?;
             return Ok(0);
         }
-        self.record(&unit, "revoked", caller, &revoked, peer).await?;
+        self.record(&unit, "revoked", caller.user_id(), &revoked, peer).await?;
         self.finish(unit, &revoked, Reason::Revoked).await?;
         Ok(revoked.len())
+    }
+
+    /// Ends the oldest sessions of an account that is about to get one more, so
+    /// that it never has more than the settings allow. To be followed by
+    /// [`Self::finish`].
+    pub(super) async fn make_room(
+        &self,
+        unit: &Unit,
+        account: UserId,
+        peer: &Peer,
+    ) -> Result<Vec<Revoked>, Error> {
+        let others = u64::from(self.config.session.max_per_account).saturating_sub(1);
+        let revoked = revocation::surplus(&**unit, account, others, BATCH, self.now()).await?;
+        self.record(unit, "too_many", account, &revoked, peer).await?;
+        Ok(revoked)
     }
 
     /// Appends the events, commits, and refuses the tokens here at once, also
@@ -105,7 +123,8 @@ impl Auth {
                 reason: convert::reason(reason).into(),
                 revoke_time: Some(convert::time(self.now())),
             };
-            unit.append(session.as_uuid(), &event).await?;
+            // A session ends once, and nothing waits in line before its end.
+            unit.append(Uuid::nil(), &event).await?;
         }
         let sessions: Vec<_> = revoked.iter().map(|revoked| revoked.session).collect();
         let (revocations, until) = (self.revocations.clone(), self.tokens_end());
@@ -115,9 +134,10 @@ impl Auth {
         Ok(unit.commit_then(refuse).await?)
     }
 
-    /// When the last access token that was issued until now expires.
+    /// When the last access token that was issued until now has expired, under
+    /// whatever settings it was.
     fn tokens_end(&self) -> Timestamp {
-        self.now().plus(self.config.session.access_token_lifetime)
+        self.now().plus(ACCESS_TOKEN_LIFETIME_MAX)
     }
 
     fn refuse_tokens(&self, session: SessionId) {
@@ -128,13 +148,13 @@ impl Auth {
         &self,
         unit: &Unit,
         reason: &'static str,
-        caller: &Caller,
+        actor: UserId,
         revoked: &[Revoked],
         peer: &Peer,
     ) -> Result<(), Error> {
         for Revoked { session, .. } in revoked {
             let entry = Entry::new(Action::SessionRevoked, Outcome::Success)
-                .actor(caller.user_id())
+                .actor(actor)
                 .subject(*session)
                 .address(peer.address)
                 .with("reason", Value::Word(reason));

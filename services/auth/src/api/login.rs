@@ -1,11 +1,10 @@
-//! Login: throttle, one read, one hash, one transaction, whoever asks.
+//! Login: throttle, one read, one hash, one transaction, whoever asks. (A device
+//! token of ours costs one read more, before the throttle.)
 //!
 //! An unknown address costs what a wrong password costs: the same read, a hash
 //! against a dummy of the same parameters, the same transaction. (An account
 //! whose hash is older and weaker than the settings ask for answers sooner,
 //! until its owner logs in once.)
-
-use std::net::IpAddr;
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::{
@@ -21,14 +20,15 @@ use sea_orm::prelude::Uuid;
 use super::Auth;
 use crate::{
     Error, convert,
+    device::Device,
+    network::Origin,
     password::{Password, Verdict},
     store::{
         account::{self, Account, Status},
         credential,
         refresh::Grant,
-        session,
+        session::{self, Reason},
     },
-    throttle::{Attempt, Refusal},
 };
 
 /// Characters of a device label, as in the contract.
@@ -38,16 +38,17 @@ impl Auth {
     pub(crate) async fn log_in(
         &self,
         email: &str,
-        password: String,
+        password: Password,
         device_label: String,
+        device_token: &str,
         peer: &Peer,
     ) -> Result<LoginResponse, Error> {
-        let password = Password::new(password);
         let email = Email::parse(email).map_err(|rule| {
             Error::Invalid(vec![Violation::new("email", "email", rule.to_string())])
         })?;
-        let attempt = self.admit(&email, peer.address).await?;
-        match self.verify(&email, password, peer).await {
+        let device = self.device(&email, device_token).await?;
+        let attempt = self.throttle.admit(&email, peer.address.into(), device.as_ref())?;
+        match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
                 let label = label(device_label, peer);
                 let start = || self.start(account.id, renewal.as_ref(), &label, peer);
@@ -57,7 +58,9 @@ impl Auth {
                     // The password was right; it is not its owner who failed.
                     Err(_) => attempt.void(),
                 }
-                started
+                let device = device.unwrap_or_else(|| Device::new(account.id));
+                let device_token = self.devices.issue(device, self.now());
+                started.map(|response| LoginResponse { device_token, ..response })
             }
             Ok(None) => Err(Error::BadCredentials),
             // Nothing was learned: neither does it count.
@@ -68,21 +71,12 @@ impl Auth {
         }
     }
 
-    /// The throttle knows the places of logins since the start; the database knows the others.
-    async fn admit(&self, email: &Email, address: Option<IpAddr>) -> Result<Attempt<'_>, Error> {
-        let refused = |refusal: Refusal| Error::Throttled { retry_after: refusal.retry_after };
-        let refusal = match self.throttle.admit(email, address) {
-            Ok(attempt) => return Ok(attempt),
-            Err(refusal) => refusal,
-        };
-        let Some(from) = address.filter(|_| refusal.unless_known) else {
-            return Err(refused(refusal));
-        };
-        if !session::is_known_place(self.db(), email, &from.to_string()).await? {
-            return Err(refused(refusal));
-        }
-        self.throttle.remember(email, address);
-        self.throttle.admit(email, address).map_err(refused)
+    /// The device, where the token is one of this very account. Whoever has a
+    /// token of another account learns nothing about this one by it.
+    async fn device(&self, email: &Email, token: &str) -> Result<Option<Device>, Error> {
+        let Some(device) = self.devices.check(token, self.now()) else { return Ok(None) };
+        let found = account::find_with_hash(self.db(), email).await?;
+        Ok(found.filter(|(account, _)| account.id == device.user).map(|_| device))
     }
 
     /// The account, where the password is right, with the hash to replace and its
@@ -91,11 +85,13 @@ impl Auth {
         &self,
         email: &Email,
         password: Password,
+        origin: Origin,
         peer: &Peer,
     ) -> Result<Option<(Account, Option<Renewal>)>, Error> {
         let found = account::find_with_hash(self.db(), email).await?;
         let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
-        let verdict = self.registrar.hashing.verify(password, stored.clone()).await?;
+        let hashing = &self.registrar.hashing;
+        let verdict = hashing.verify(origin, password, stored.clone()).await?;
         match (found, verdict) {
             (Some((account, _)), Verdict::Right { rehashed }) => {
                 let renewal = stored.zip(rehashed).map(|(old, new)| Renewal { old, new });
@@ -124,13 +120,14 @@ impl Auth {
             self.record_failure(Some(account.id), LoginFailureReason::NotActive, peer).await?;
             return Err(Error::AccountPending);
         }
+        let surplus = self.make_room(&unit, account.id, peer).await?;
         let row = self.new_session(account.id, label.to_owned(), peer);
         session::create(&*unit, &row).await?;
         if let Some(Renewal { old, new }) = renewal {
             credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
         record_success(&unit, &row, peer).await?;
-        unit.commit().await?;
+        self.finish(unit, &surplus, Reason::Revoked).await?;
         let grant = Grant {
             user: account.id,
             generation: row.generation,
@@ -211,7 +208,8 @@ async fn record_success(unit: &Unit, row: &session::Model, peer: &Peer) -> Resul
         .address(peer.address);
     countersign_audit::record(unit, &entry).await?;
     let event = LoginSucceeded { user_id: user.to_string(), session_id: session.to_string() };
-    unit.append(row.id, &event).await?;
+    // The only event of its kind in a session: there is no order to keep.
+    unit.append(Uuid::nil(), &event).await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use countersign_contracts::events::v1::RefreshReuseDetected;
 use countersign_mesh::database;
 use countersign_tokens::RefreshToken;
 use countersign_types::Timestamp;
+use sea_orm::prelude::Uuid;
 
 use super::Auth;
 use crate::{
@@ -87,7 +88,7 @@ impl Auth {
             presented_generation: token.generation,
             current_generation: session.generation,
         };
-        unit.append(session.id, &detected).await?;
+        unit.append(Uuid::nil(), &detected).await?;
         let entry = Entry::new(Action::TokenReuse, Outcome::Failure)
             .subject(revoked.session)
             .address(address)

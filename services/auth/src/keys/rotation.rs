@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{KeyStore, Life, State, context};
 use crate::{
     Config, Error,
+    config::ACCESS_TOKEN_LIFETIME_MAX,
     store::signing_key::{self, Model},
 };
 
@@ -69,7 +70,8 @@ impl From<&Config> for Periods {
             rotation: config.signing_keys.rotation_period,
             // A server may hand out the list without a new key until it has looked again.
             announce: config.signing_keys.announce_period + 2 * config.signing_keys.poll_interval,
-            retirement: config.session.access_token_lifetime + MARGIN,
+            // Not the lifetime of today: it may be raised before the key stops signing.
+            retirement: ACCESS_TOKEN_LIFETIME_MAX + MARGIN,
         }
     }
 }
@@ -91,6 +93,8 @@ impl Rotation {
         let mut changed = false;
         match rows.last() {
             None => changed |= self.make(None, now).await?,
+            // It does not sign yet, so nobody waits for the one after it.
+            Some(last) if last.sign_time > now.as_micros() => (),
             Some(last) => {
                 let age = now.since(Timestamp::from_micros(last.sign_time));
                 if age + self.periods.announce >= self.periods.rotation {

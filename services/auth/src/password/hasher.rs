@@ -1,10 +1,10 @@
 //! Argon2id hashes in PHC form, with an optional pepper. It computes on the
 //! thread that calls it: only the pool's threads do.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, os::unix::fs::PermissionsExt, path::Path};
 
 use argon2::{
-    ARGON2ID_IDENT, Algorithm, Argon2, Block, KeyId, Params, ParamsBuilder, Version,
+    ARGON2ID_IDENT, Algorithm, Argon2, KeyId, Params, ParamsBuilder, Version,
     password_hash::{
         self,
         phc::{Output, ParamsString, PasswordHash, Salt},
@@ -13,7 +13,7 @@ use argon2::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::Password;
+use super::{Password, memory::Memory};
 use crate::{Error, config::HashingConfig};
 
 /// Bytes of a hash.
@@ -22,6 +22,8 @@ const OUTPUT_LEN: usize = 32;
 const SALT_LEN: usize = 16;
 const PEPPER_MIN: usize = 16;
 const PEPPER_MAX: u64 = 1024;
+/// What group and others may do with the pepper (mode bits): nothing.
+const OTHERS: u32 = 0o077;
 /// No hash of ours needs more memory: a damaged row must not take all there is.
 const MEMORY_KIB_MAX: u32 = 1_048_576;
 
@@ -54,11 +56,15 @@ impl Pepper {
     /// Reads a pepper from a file; a line end behind it does not count.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::PepperLength`].
+    /// [`Error::File`], [`Error::PepperExposed`], [`Error::PepperLength`].
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::File { path: path.to_owned(), source };
         let mut secret = Zeroizing::new(Vec::with_capacity(2048));
         let file = File::open(path).map_err(failed)?;
+        // Asked of the open file: the path may point elsewhere a moment later.
+        if file.metadata().map_err(failed)?.permissions().mode() & OTHERS != 0 {
+            return Err(Error::PepperExposed(path.to_owned()));
+        }
         file.take(PEPPER_MAX + 3).read_to_end(&mut secret).map_err(failed)?;
         while secret.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             secret.pop();
@@ -108,11 +114,7 @@ impl Hasher {
     ///
     /// # Errors
     /// [`Error::Hashing`].
-    pub(crate) fn hash(
-        &self,
-        password: &Password,
-        memory: &mut Vec<Block>,
-    ) -> Result<String, Error> {
+    pub(crate) fn hash(&self, password: &Password, memory: &mut Memory) -> Result<String, Error> {
         let salt = random::<SALT_LEN>()?;
         let output = self.compute(&self.params, password, &salt, memory)?;
         phc(&self.params, &salt, output.as_slice())
@@ -128,7 +130,7 @@ impl Hasher {
         &self,
         password: &Password,
         stored: Option<&str>,
-        memory: &mut Vec<Block>,
+        memory: &mut Memory,
     ) -> Result<Verdict, Error> {
         let hash = PasswordHash::new(stored.unwrap_or(&self.dummy)).map_err(malformed)?;
         let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
@@ -166,7 +168,7 @@ impl Hasher {
         params: &Params,
         password: &Password,
         salt: &[u8],
-        memory: &mut Vec<Block>,
+        memory: &mut Memory,
     ) -> Result<Zeroizing<[u8; OUTPUT_LEN]>, Error> {
         let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
         let argon2 = match (params.keyid(), &self.pepper) {
@@ -177,14 +179,13 @@ impl Hasher {
             }
             _ => return Err(Error::OtherPepper),
         };
-        memory.resize(memory.len().max(params.block_count()), Block::new());
         let mut output = Zeroizing::new([0; OUTPUT_LEN]);
         argon2
             .hash_password_into_with_memory(
                 password.as_bytes(),
                 salt,
                 output.as_mut_slice(),
-                memory,
+                memory.blocks(params.block_count()),
             )
             .map_err(password_hash::Error::from)?;
         Ok(output)

@@ -1,21 +1,26 @@
 //! The threads that hash, and the bounded queue before them. Hashing takes
 //! tens of milliseconds of a core: on an async worker it would stop every
-//! other call, and without a bound a burst of logins would take all memory.
+//! other call, and without a bound a burst of logins would take all memory. No
+//! network may fill the queue for the others, and nobody in a network may fill
+//! its part for the devices that an account knows.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use argon2::Block;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::{Hasher, Password, Verdict};
-use crate::{Error, config::HashingConfig};
+use super::{Hasher, Password, Verdict, memory::Memory};
+use crate::{
+    Error,
+    config::HashingConfig,
+    network::{Network, Origin},
+};
 
 /// How long an idle thread keeps its memory, so that a burst of logins does
 /// not map and unmap it at each hash.
@@ -25,7 +30,7 @@ const KEEP_MEMORY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct HashingPool(Arc<Handle>);
 
-type Job = Box<dyn FnOnce(&Hasher, &mut Vec<Block>) + Send>;
+type Job = Box<dyn FnOnce(&Hasher, &mut Memory) + Send>;
 
 struct Handle {
     shared: Arc<Shared>,
@@ -34,13 +39,17 @@ struct Handle {
 struct Shared {
     hasher: Hasher,
     capacity: usize,
+    /// How many of the waiting jobs may be of one network.
+    share: usize,
     queue: Mutex<Queue>,
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(Network, Job)>,
+    /// How many of them are of each network that has any.
+    waiting: HashMap<Network, usize>,
     closed: bool,
 }
 
@@ -50,19 +59,16 @@ impl HashingPool {
     /// # Errors
     /// [`Error::Threads`] where the system gives no thread.
     pub(crate) fn start(hasher: Hasher, config: &HashingConfig) -> Result<Self, Error> {
-        let workers = match config.workers {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            set => set,
-        };
         let shared = Arc::new(Shared {
             hasher,
             capacity: config.queue,
+            share: config.network_queue(),
             queue: Mutex::default(),
             wake: Condvar::new(),
         });
         // Made first: where a thread can not be had, dropping it stops the others.
         let pool = Self(Arc::new(Handle { shared: Arc::clone(&shared) }));
-        for worker in 0..workers {
+        for worker in 0..config.workers() {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name(format!("hash-{worker}"))
@@ -75,9 +81,10 @@ impl HashingPool {
     /// The hash of a new password.
     ///
     /// # Errors
-    /// [`Error::HashingBusy`] at once where the queue is full, [`Error::Hashing`].
-    pub(crate) async fn hash(&self, password: Password) -> Result<String, Error> {
-        self.run(move |hasher, memory| hasher.hash(&password, memory)).await?
+    /// [`Error::HashingBusy`] at once where the queue, or the part of it that this
+    /// origin may fill, is full; [`Error::Hashing`].
+    pub(crate) async fn hash(&self, origin: Origin, password: Password) -> Result<String, Error> {
+        self.run(origin, move |hasher, memory| hasher.hash(&password, memory)).await?
     }
 
     /// Compares a password with a stored hash, or with a dummy that costs the same.
@@ -86,23 +93,29 @@ impl HashingPool {
     /// As [`HashingPool::hash`], and [`Error::OtherPepper`].
     pub(crate) async fn verify(
         &self,
+        origin: Origin,
         password: Password,
         stored: Option<String>,
     ) -> Result<Verdict, Error> {
-        self.run(move |hasher, memory| hasher.verify(&password, stored.as_deref(), memory)).await?
+        let work = move |hasher: &Hasher, memory: &mut Memory| {
+            hasher.verify(&password, stored.as_deref(), memory)
+        };
+        self.run(origin, work).await?
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Hasher, &mut Vec<Block>) -> T + Send + 'static,
+        origin: Origin,
+        work: impl FnOnce(&Hasher, &mut Memory) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        self.0.shared.push(Box::new(move |hasher, memory| {
+        let job = move |hasher: &Hasher, memory: &mut Memory| {
             // A caller who has gone costs nothing more.
             if !answer.is_closed() {
                 let _ = answer.send(work(hasher, memory));
             }
-        }))?;
+        };
+        self.0.shared.push(origin, Box::new(job))?;
         answered.await.map_err(|_| Error::HashingStopped)
     }
 }
@@ -115,19 +128,23 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    fn push(&self, job: Job) -> Result<(), Error> {
+    fn push(&self, origin: Origin, job: Job) -> Result<(), Error> {
+        let Origin { network, known } = origin;
+        let share = if known { self.share } else { self.share - self.share / 4 };
         let mut queue = self.queue.lock();
-        if queue.jobs.len() >= self.capacity {
+        let waiting = queue.waiting.get(&network).copied().unwrap_or_default();
+        if queue.jobs.len() >= self.capacity || waiting >= share {
             return Err(Error::HashingBusy);
         }
-        queue.jobs.push_back(job);
+        queue.waiting.insert(network, waiting + 1);
+        queue.jobs.push_back((network, job));
         drop(queue);
         self.wake.notify_one();
         Ok(())
     }
 
     fn work(&self) {
-        let mut memory = Vec::new();
+        let mut memory = Memory::default();
         while let Some(job) = self.next(&mut memory) {
             let outcome = catch_unwind(AssertUnwindSafe(|| job(&self.hasher, &mut memory)));
             if outcome.is_err() {
@@ -137,10 +154,10 @@ impl Shared {
         }
     }
 
-    fn next(&self, memory: &mut Vec<Block>) -> Option<Job> {
+    fn next(&self, memory: &mut Memory) -> Option<Job> {
         let mut queue = self.queue.lock();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = queue.pop() {
                 return Some(job);
             }
             if queue.closed {
@@ -149,9 +166,20 @@ impl Shared {
             if memory.is_empty() {
                 self.wake.wait(&mut queue);
             } else if self.wake.wait_for(&mut queue, KEEP_MEMORY).timed_out() {
-                *memory = Vec::new();
+                memory.release();
             }
         }
+    }
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Job> {
+        let (network, job) = self.jobs.pop_front()?;
+        match self.waiting.get_mut(&network) {
+            Some(waiting) if *waiting > 1 => *waiting -= 1,
+            _ => drop(self.waiting.remove(&network)),
+        }
+        Some(job)
     }
 }
 

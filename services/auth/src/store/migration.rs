@@ -10,7 +10,7 @@ use sea_orm_migration::{
 
 use super::{account, credential, session, signing_key, vault};
 
-/// All steps: the tables of events and of the audit trail, and our own.
+/// All steps: the tables of events, of the audit trail and of the probe, and our own.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
@@ -18,6 +18,8 @@ impl MigratorTrait for Migrator {
         let mut steps = countersign_events::migrations();
         steps.extend(countersign_audit::migrations());
         steps.push(Box::new(Tables));
+        steps.push(Box::new(LiveSessions));
+        steps.extend(countersign_mesh::database::migrations());
         steps
     }
 }
@@ -41,6 +43,28 @@ impl MigrationTrait for Tables {
         accounts(manager).await?;
         sessions(manager).await?;
         keys(manager).await
+    }
+}
+
+struct LiveSessions;
+
+impl MigrationName for LiveSessions {
+    fn name(&self) -> &'static str {
+        "auth_000002_live_sessions"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for LiveSessions {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // Partial: however many sessions of an account have ended, its live ones are found at once.
+        let live = "CREATE INDEX sessions_live ON sessions (user_id, id) \
+                    WHERE revoke_time IS NULL";
+        manager.get_connection().execute_unprepared(live).await.map(drop)
     }
 }
 

@@ -7,13 +7,13 @@ use countersign_types::{SessionId, Timestamp, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
     prelude::Uuid,
-    sea_query::{Expr, Query, UpdateStatement},
+    sea_query::{Expr, Order, Query, UpdateStatement},
 };
 
 use super::session::{Column, Entity, Reason};
-use crate::Error;
+use crate::{Error, config::ACCESS_TOKEN_LIFETIME_MAX};
 
-/// A session that was live and is revoked now.
+/// A session that is revoked now and was not before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Revoked {
     pub(crate) session: SessionId,
@@ -48,8 +48,9 @@ pub(crate) async fn reused(
     one(db, token.session, Reason::RefreshReuse, now).await
 }
 
-/// Revokes up to `limit` live sessions of the account that the permit is for,
-/// all but `keep`.
+/// Revokes up to `limit` sessions of the account that the permit is for, all
+/// but `keep`: the live ones, and those that are over while an access token of
+/// theirs may still be good, as where the settings were shortened.
 pub(crate) async fn all(
     db: &impl ConnectionTrait,
     permit: &Permit,
@@ -58,18 +59,45 @@ pub(crate) async fn all(
     now: Timestamp,
 ) -> Result<Vec<Revoked>, Error> {
     let user: UserId = permit.resource_as()?;
+    let over = now.minus(ACCESS_TOKEN_LIFETIME_MAX);
     let mut live = Query::select();
     live.column(Column::Id)
         .from(Entity)
         .and_where(Column::UserId.eq(user.as_uuid()))
         .and_where(Column::RevokeTime.is_null())
-        .and_where(Column::ExpireTime.gt(now.as_micros()))
+        .and_where(Column::ExpireTime.gt(over.as_micros()))
         .limit(limit);
     if let Some(keep) = keep {
         live.and_where(Column::Id.ne(keep.as_uuid()));
     }
     let mut revoke = revocation(Reason::Revoked, now);
     revoke.and_where(Column::Id.in_subquery(live));
+    let rows = db.query_all(&revoke).await?;
+    Ok(rows.iter().map(revoked).collect::<Result<_, _>>()?)
+}
+
+/// Revokes the oldest live sessions of an account whose owner has just proved
+/// to be it, up to `limit` of them; the latest `keep` go on.
+pub(crate) async fn surplus(
+    db: &impl ConnectionTrait,
+    account: UserId,
+    keep: u64,
+    limit: u64,
+    now: Timestamp,
+) -> Result<Vec<Revoked>, Error> {
+    // Ids are made in the order of time.
+    let oldest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::UserId.eq(account.as_uuid()))
+        .and_where(Column::RevokeTime.is_null())
+        .and_where(Column::ExpireTime.gt(now.as_micros()))
+        .order_by(Column::Id, Order::Desc)
+        .limit(limit)
+        .offset(keep)
+        .take();
+    let mut revoke = revocation(Reason::Revoked, now);
+    revoke.and_where(Column::Id.in_subquery(oldest));
     let rows = db.query_all(&revoke).await?;
     Ok(rows.iter().map(revoked).collect::<Result<_, _>>()?)
 }

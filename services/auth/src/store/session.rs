@@ -3,12 +3,11 @@
 use std::fmt;
 
 use countersign_guard::Permit;
-use countersign_types::{Email, SessionId, Timestamp, UserId};
+use countersign_types::{SessionId, Timestamp, UserId};
 use sea_orm::{
     DbBackend, QueryOrder, QuerySelect, Set, Statement, Value, entity::prelude::*, sea_query::Query,
 };
 
-use super::account;
 use crate::Error;
 
 /// One login on one device.
@@ -126,29 +125,6 @@ pub(crate) async fn owner(
         .one(db)
         .await?;
     Ok(owner.map(UserId::from))
-}
-
-/// Whether the account with this address has a session that was started from
-/// there. Costs the same where there is no such account.
-pub(crate) async fn is_known_place(
-    db: &impl ConnectionTrait,
-    email: &Email,
-    address: &str,
-) -> Result<bool, Error> {
-    let owner = Query::select()
-        .column(account::Column::Id)
-        .from(account::Entity)
-        .and_where(account::Column::Email.eq(email.as_str()))
-        .take();
-    let session = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::UserId.in_subquery(owner))
-        .filter(Column::Address.eq(address))
-        .into_tuple::<Uuid>()
-        .one(db)
-        .await?;
-    Ok(session.is_some())
 }
 
 /// Deletes up to `limit` sessions that ended before `before`; how many it were.

@@ -8,6 +8,7 @@ use countersign_contracts::{
 };
 use tonic::Code;
 use tonic_types::StatusExt;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::stage::{PASSWORD, Set, Stage, config, reason, retry_after};
 
@@ -44,6 +45,27 @@ async fn a_password_may_be_typed_on_another_keyboard() {
     stage.profile_created(&account.id).await;
     let decomposed = typed.replace('ë', "e\u{308}");
     assert!(stage.login("zoe@example.org", &decomposed).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_long_password_is_taken_in_its_longest_spelling() {
+    let stage = Stage::new().await;
+    // Syllables that end in a consonant: three letters each once taken apart.
+    let typed: String = ('각'..='힣').step_by(28 * 3).take(128).collect();
+    let apart: String = typed.nfd().collect();
+    assert_eq!((typed.chars().count(), apart.len()), (128, 1_152));
+    let account = stage.register("ada@example.org", &apart).await.unwrap().account.unwrap();
+    stage.profile_created(&account.id).await;
+    assert!(stage.login("ada@example.org", &typed).await.is_ok());
+    assert!(stage.login("ada@example.org", &apart).await.is_ok());
+
+    let endless = "x".repeat(4_097);
+    for refused in [
+        stage.register("bob@example.org", &endless).await.map(drop),
+        stage.login("ada@example.org", &endless).await.map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    }
 }
 
 #[tokio::test]
@@ -121,19 +143,62 @@ async fn a_guesser_is_slowed_down_and_told_how_long() {
 }
 
 #[tokio::test]
-async fn strangers_cannot_lock_out_an_owner_at_the_usual_place_even_after_a_restart() {
+async fn strangers_cannot_lock_out_the_device_of_an_owner_even_after_a_restart() {
     let stage = Stage::new().await;
     stage.person("ada@example.org").await;
-    stage.login_from("ada@example.org", PASSWORD, "198.51.100.7").await.unwrap();
+    let login = stage.login_from("ada@example.org", PASSWORD, "198.51.100.7", "").await.unwrap();
     let stage = stage.set.start().await.unwrap();
+    // Some of them share an address with the owner.
+    for stranger in (0..60).chain([0; 10]) {
+        let from = format!("192.0.2.{stranger}");
+        let _ = stage.login_from("ada@example.org", "something else entirely", &from, "").await;
+    }
+    let here = "192.0.2.0";
+    let new_device = stage.login_from("ada@example.org", PASSWORD, here, "").await.unwrap_err();
+    assert_eq!(reason(&new_device), "TOO_MANY_ATTEMPTS");
+    let again = stage.login_from("ada@example.org", PASSWORD, here, &login.device_token).await;
+    let again = again.unwrap();
+    assert!(again.device_token.starts_with("csd1_"));
+    stage.login_from("ada@example.org", PASSWORD, here, &again.device_token).await.unwrap();
+
+    stage.advance(stage.set.config.throttle.device_lifetime);
     for stranger in 0..60 {
         let from = format!("192.0.2.{stranger}");
-        let _ = stage.login_from("ada@example.org", "something else entirely", &from).await;
+        let _ = stage.login_from("ada@example.org", "something else entirely", &from, "").await;
     }
-    let new_place = stage.login_from("ada@example.org", PASSWORD, "203.0.113.9").await.unwrap_err();
-    assert_eq!(reason(&new_place), "TOO_MANY_ATTEMPTS");
-    assert!(retry_after(&new_place).unwrap() <= stage.set.config.throttle.account.cap);
-    stage.login_from("ada@example.org", PASSWORD, "198.51.100.7").await.unwrap();
+    let old = stage.login_from("ada@example.org", PASSWORD, here, &again.device_token).await;
+    assert_eq!(reason(&old.unwrap_err()), "TOO_MANY_ATTEMPTS");
+}
+
+#[tokio::test]
+async fn an_unknown_address_looks_like_a_known_one_however_far_the_throttle_went() {
+    let stage = Stage::new().await;
+    stage.person("ada@example.org").await;
+    stage.person("eve@example.org").await;
+    let here = "192.0.2.1";
+    let eve = stage.login_from("eve@example.org", PASSWORD, here, "").await.unwrap().device_token;
+    let ada = stage.login_from("ada@example.org", PASSWORD, here, "").await.unwrap();
+    let guess = |email: &'static str, from: &'static str, device: String| {
+        let stage = &stage;
+        async move {
+            let wrong = "something else entirely";
+            let refused = stage.login_from(email, wrong, from, &device).await.unwrap_err();
+            (refused.code(), refused.message().to_owned(), refused.details().to_vec())
+        }
+    };
+    for round in 0..80 {
+        let from = ["192.0.2.1", "198.51.100.7"][round % 2];
+        let device = if round % 3 == 0 { eve.clone() } else { String::new() };
+        let known = guess("ada@example.org", from, device.clone()).await;
+        let unknown = guess("bob@example.org", from, device).await;
+        assert_eq!(known, unknown, "in round {round}");
+        if round == 40 {
+            // Not even a login of the owner shows.
+            let owner = &ada.device_token;
+            stage.login_from("ada@example.org", PASSWORD, here, owner).await.unwrap();
+        }
+        stage.advance(Duration::from_millis(700 * (round as u64 % 5)));
+    }
 }
 
 #[tokio::test]

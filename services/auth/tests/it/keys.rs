@@ -67,7 +67,8 @@ async fn a_key_is_announced_signs_retires_and_goes() {
     let signed_by = verified(&login.access_token, &stage.keys().await).unwrap();
     assert_eq!(signed_by, announced.key.key_id);
 
-    stage.advance(Duration::from_secs(3_600));
+    // The longest life of an access token, and a minute for clocks that differ.
+    stage.advance(Duration::from_secs(3_660));
     stage.service.rotation.step().await.unwrap();
     assert_eq!(stage.states().await, [KeyState::Signing]);
     assert_eq!(stage.set.events::<SigningKeyChanged>().await, 3);
@@ -83,6 +84,35 @@ async fn a_successor_is_made_in_time_by_itself() {
     assert_eq!(stage.states().await, [KeyState::Signing, KeyState::Announced]);
     stage.advance(ANNOUNCE + 2 * POLL);
     assert_eq!(stage.states().await, [KeyState::Retiring, KeyState::Signing]);
+}
+
+#[tokio::test]
+async fn the_fastest_rotation_that_is_allowed_keeps_a_handful_of_keys() {
+    let mut config = config();
+    config.signing_keys.poll_interval = POLL;
+    config.signing_keys.announce_period = 3 * ANNOUNCE;
+    config.signing_keys.rotation_period = 2 * (3 * ANNOUNCE + 2 * POLL);
+    let stage = Set::new(config).await.start().await.unwrap();
+    for _ in 0..500 {
+        stage.advance(POLL);
+        stage.service.rotation.step().await.unwrap();
+        let states = stage.states().await;
+        let of = |wanted| states.iter().filter(|state| **state == wanted).count();
+        assert_eq!(of(KeyState::Signing), 1, "{states:?}");
+        assert!(of(KeyState::Announced) <= 1 && states.len() <= 4, "{states:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_faster_than_keys_are_announced_is_refused() {
+    let mut config = config();
+    config.signing_keys.poll_interval = POLL;
+    config.signing_keys.announce_period = 6 * ANNOUNCE;
+    config.signing_keys.rotation_period = 12 * ANNOUNCE + 3 * POLL;
+    let refused = Set::new(config.clone()).await.start().await.err().unwrap().to_string();
+    assert!(refused.contains("signing_keys.rotation_period"), "{refused}");
+    config.signing_keys.rotation_period += POLL;
+    assert!(config.validate().is_ok());
 }
 
 #[tokio::test]

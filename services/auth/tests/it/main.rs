@@ -10,6 +10,7 @@
 
 mod accounts;
 mod keys;
+mod lifetimes;
 mod refresh;
 mod sessions;
 mod stage;

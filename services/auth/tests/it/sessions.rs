@@ -11,12 +11,12 @@ use countersign_contracts::{
 };
 use tonic::{Code, Status};
 
-use crate::stage::{PASSWORD, Stage, reason, with_token};
+use crate::stage::{PASSWORD, Set, Stage, config, reason, with_token};
 
 const EMAIL: &str = "ada@example.org";
 
 impl Stage {
-    async fn list(
+    pub async fn list(
         &self,
         login: &LoginResponse,
         page_size: i32,
@@ -37,7 +37,7 @@ impl Stage {
         self.sessions().revoke_session(request).await.map(drop)
     }
 
-    async fn logout(&self, login: &LoginResponse) -> Result<(), Status> {
+    pub async fn logout(&self, login: &LoginResponse) -> Result<(), Status> {
         self.auth().logout(with_token(&login.access_token, LogoutRequest {})).await.map(drop)
     }
 }
@@ -185,4 +185,71 @@ async fn ended_sessions_are_deleted_when_their_time_is_over() {
     stage.login(EMAIL, PASSWORD).await.unwrap();
     assert_eq!(stage.service.upkeep.step().await.unwrap(), 1);
     assert_eq!(stage.set.number("SELECT COUNT(*) FROM sessions").await, 1);
+}
+
+#[tokio::test]
+async fn one_session_more_than_an_account_may_have_ends_the_oldest() {
+    let mut config = config();
+    config.session.max_per_account = 3;
+    let stage = Set::new(config).await.start().await.unwrap();
+    stage.person(EMAIL).await;
+    stage.person("bob@example.org").await;
+    let bob = stage.login("bob@example.org", PASSWORD).await.unwrap();
+    let mut logins = Vec::new();
+    for _ in 0..5 {
+        logins.push(stage.login(EMAIL, PASSWORD).await.unwrap());
+    }
+    let (gone, live) = logins.split_at(2);
+    let listed = stage.list(&live[0], 0, "").await.unwrap().sessions;
+    let ids: Vec<_> = listed.iter().map(|session| session.id.as_str()).collect();
+    assert_eq!(ids, live.iter().rev().map(id).collect::<Vec<_>>());
+    for login in gone {
+        assert_eq!(reason(&stage.list(login, 0, "").await.unwrap_err()), "SESSION_REVOKED");
+        let refused = stage.refresh(&login.refresh_token).await.unwrap_err();
+        assert_eq!(reason(&refused), "SESSION_ENDED");
+    }
+    assert_eq!(stage.set.events::<SessionRevoked>().await, 2);
+    let audited = "SELECT COUNT(*) FROM audit_log WHERE action = 'session_revoked'";
+    assert_eq!(stage.set.number(audited).await, 2);
+    assert!(stage.list(&bob, 0, "").await.is_ok(), "others are none of its business");
+
+    // What was ended makes room: nobody else has to go.
+    stage.logout(&live[0]).await.unwrap();
+    stage.login(EMAIL, PASSWORD).await.unwrap();
+    assert!(stage.list(&live[1], 0, "").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_login_that_fails_at_the_end_ends_no_session() {
+    let mut config = config();
+    config.session.max_per_account = 1;
+    let stage = Set::new(config).await.start().await.unwrap();
+    stage.person(EMAIL).await;
+    let login = stage.login(EMAIL, PASSWORD).await.unwrap();
+    stage
+        .set
+        .run("CREATE TRIGGER refuse BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .await;
+    assert!(stage.login(EMAIL, PASSWORD).await.is_err());
+    assert!(stage.list(&login, 0, "").await.is_ok());
+    assert_eq!(stage.set.events::<SessionRevoked>().await, 0);
+}
+
+#[tokio::test]
+async fn a_session_leaves_no_counter_of_events_behind() {
+    let stage = Stage::new().await;
+    stage.person(EMAIL).await;
+    let here = stage.login(EMAIL, PASSWORD).await.unwrap();
+    stage.logout(&here).await.unwrap();
+    let counters = "SELECT COUNT(*) FROM outbox_sequences";
+    let before = stage.set.number(counters).await;
+    let here = stage.login(EMAIL, PASSWORD).await.unwrap();
+    let there = stage.login(EMAIL, PASSWORD).await.unwrap();
+    stage.revoke(&here, id(&there)).await.unwrap();
+    let stolen = stage.login(EMAIL, PASSWORD).await.unwrap();
+    let next = stage.refresh(&stolen.refresh_token).await.unwrap();
+    stage.refresh(&next.refresh_token).await.unwrap();
+    assert_eq!(reason(&stage.refresh(&stolen.refresh_token).await.unwrap_err()), "REFRESH_REUSED");
+    stage.logout(&here).await.unwrap();
+    assert_eq!(stage.set.number(counters).await, before);
 }

@@ -108,6 +108,11 @@ impl Set {
         Ok(Stage { service, routes: routes.routes(), set: Self { bus, ..self } })
     }
 
+    /// Changes something behind the back of the service.
+    pub async fn run(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.unwrap();
+    }
+
     /// The first column of the first row, a number.
     pub async fn number(&self, sql: &str) -> i64 {
         let query = Statement::from_string(self.db.get_database_backend(), sql);
@@ -155,21 +160,28 @@ impl Stage {
         let request = LoginRequest {
             email: email.to_owned(),
             password: password.to_owned(),
-            device_label: String::new(),
+            ..LoginRequest::default()
         };
         Ok(self.auth().login(request).await?.into_inner())
     }
 
-    /// A login over a connection from this address.
-    pub async fn login_from(&self, email: &str, password: &str, from: &str) -> Result<(), Status> {
+    /// A login over a connection from this address, with a device token or an empty text.
+    pub async fn login_from(
+        &self,
+        email: &str,
+        password: &str,
+        from: &str,
+        device_token: &str,
+    ) -> Result<LoginResponse, Status> {
         let mut request = Request::new(LoginRequest {
             email: email.to_owned(),
             password: password.to_owned(),
-            device_label: String::new(),
+            device_token: device_token.to_owned(),
+            ..LoginRequest::default()
         });
         let remote_addr = Some(SocketAddr::new(from.parse().unwrap(), 50_000));
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-        self.auth().login(request).await.map(drop)
+        Ok(self.auth().login(request).await?.into_inner())
     }
 
     pub async fn refresh(&self, token: &str) -> Result<RefreshResponse, Status> {

@@ -1,7 +1,7 @@
 //! Starting: on the same data again, with the wrong secrets, and what an
 //! operator does beside it.
 
-use std::io::Write;
+use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt};
 
 use countersign_auth::{Error, admin};
 use countersign_contracts::{auth::v1::ListSessionsRequest, events::v1::UserCreated};
@@ -63,6 +63,20 @@ async fn a_pepper_can_join_and_can_not_be_lost() {
 }
 
 #[tokio::test]
+async fn a_pepper_that_others_can_read_is_refused_with_what_to_do() {
+    let mut pepper = tempfile::NamedTempFile::new().unwrap();
+    writeln!(pepper, "a pepper of our own").unwrap();
+    for mode in [0o640, 0o604, 0o620] {
+        pepper.as_file().set_permissions(Permissions::from_mode(mode)).unwrap();
+        let mut config = config();
+        config.hashing.pepper_file = Some(pepper.path().to_owned());
+        let refused = refusal(Set::new(config).await).await;
+        let path = pepper.path().display();
+        assert!(refused.contains(&format!("chmod 0600 {path}")), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_setting_out_of_bounds_stops_the_start() {
     let mut bad = config();
     bad.hashing.queue = 0;
@@ -88,4 +102,7 @@ async fn an_operator_makes_an_account_with_a_role() {
     assert!(matches!(make(EMAIL, PASSWORD, "admin").await, Err(Error::EmailTaken)));
     let broken = make("bob", "short", "No Role").await;
     assert!(matches!(broken, Err(Error::Invalid(rules)) if rules.len() == 3));
+    let endless = make("bob@example.org", &PASSWORD.repeat(200), "admin").await;
+    let Err(Error::Invalid(rules)) = endless else { panic!("a password without end is taken") };
+    assert_eq!((rules.len(), rules[0].rule.as_ref()), (1, "string.max_bytes"));
 }

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Read},
+    io::{self, ErrorKind, IsTerminal, Read},
     path::Path,
 };
 
@@ -11,8 +11,10 @@ use countersign_seal::Zeroizing;
 
 use crate::Error;
 
-/// Bytes that are read at most; no password may be longer than a part of it.
-const READ_MAX: u64 = 4 * 1024;
+/// Bytes of the longest password, as in the contract.
+const PASSWORD_MAX: usize = 4 * 1024;
+/// Bytes that are read at most: room for a line end, and to notice that there is more.
+const READ_MAX: usize = PASSWORD_MAX + 2;
 
 /// Where the password comes from.
 pub(super) enum Source<'a> {
@@ -49,9 +51,17 @@ fn failed(origin: &str) -> impl Fn(io::Error) -> Error {
 }
 
 fn first_line(input: impl Read) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::with_capacity(READ_MAX as usize));
-    input.take(READ_MAX).read_to_string(&mut text)?;
-    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * READ_MAX));
+    input.take(READ_MAX as u64).read_to_end(&mut bytes)?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // What is cut off may no longer be a text: the length comes first.
+    if line.len() > PASSWORD_MAX {
+        let rule = format!("it is longer than {PASSWORD_MAX} bytes");
+        return Err(io::Error::new(ErrorKind::InvalidData, rule));
+    }
+    let text = str::from_utf8(line).map_err(|_| ErrorKind::InvalidData)?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -64,6 +74,19 @@ mod tests {
             [("a b \nc\n", "a b "), ("secret", "secret"), ("crlf\r\n", "crlf"), ("", "")]
         {
             assert_eq!(first_line(text.as_bytes()).unwrap().as_str(), password, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_password_is_read_whole_and_a_longer_one_is_refused() {
+        let longest = "é".repeat(PASSWORD_MAX / 2);
+        for end in ["", "\n", "\r\n", "\nmore"] {
+            let text = format!("{longest}{end}");
+            assert_eq!(first_line(text.as_bytes()).unwrap().as_str(), longest, "{end:?}");
+        }
+        for text in [format!("{longest}x"), longest.repeat(2)] {
+            let refused = first_line(text.as_bytes()).unwrap_err().to_string();
+            assert_eq!(refused, "it is longer than 4096 bytes");
         }
     }
 

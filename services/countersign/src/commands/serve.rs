@@ -23,5 +23,8 @@ pub(super) async fn run(config: Config, out: &mut dyn Write) -> Result<(), Error
     // standard output is no reason not to serve.
     let _ = banner::print(out, address, &data);
     tracing::info!(server.address = %address, data.folder = %data.display(), "serving");
+    if let Some(warning) = banner::warning(address) {
+        tracing::warn!(server.address = %address, "{warning}");
+    }
     embedded.serve(listener, shutdown).await
 }

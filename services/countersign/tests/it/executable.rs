@@ -157,6 +157,34 @@ fn keys_are_listed_and_rotated_without_a_server() {
     success(&place.run(&["audit", "verify"]));
 }
 
+#[test]
+fn commands_on_a_new_folder_do_not_get_in_each_others_way() {
+    let place = Place::new();
+    let spawn = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let commands: Vec<_> = (0..4).map(|_| spawn(&["keys", "rotate"])).collect();
+    for command in commands {
+        success(&command.wait_with_output().unwrap());
+    }
+    let server = DataFolder::claim(&place.data());
+    assert!(server.is_ok(), "none of them holds the folder any more");
+}
+
+#[test]
+fn a_master_key_that_is_lost_is_not_replaced() {
+    let place = Place::new();
+    success(&place.run(&["keys", "rotate"]));
+    let key = place.data().join("master.key");
+    fs::remove_file(&key).unwrap();
+    for arguments in [&[][..], &["keys", "list"]] {
+        let refused = refusal(&place.run(arguments));
+        assert!(refused.contains("put the file that belongs to this data there"), "{refused}");
+        assert!(!key.exists());
+    }
+}
+
 fn only_the_owner_reads(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

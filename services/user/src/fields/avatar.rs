@@ -2,7 +2,10 @@
 
 use url::Url;
 
-use super::{Broken, Checked, text};
+use super::{
+    Broken, Checked,
+    characters::{is_bidi_control, is_hidden, is_unassigned},
+};
 
 /// Bytes in the normalised form, where other letters are percent-encoded.
 const MAX_BYTES: usize = 2048;
@@ -14,7 +17,11 @@ const MAX_BYTES: usize = 2048;
 pub fn check(text: &str) -> Checked {
     // The URL standard drops white space and control characters in silence.
     let unfit = |c: char| {
-        c.is_control() || c.is_whitespace() || text::is_bidi_control(c) || text::is_hidden(c)
+        c.is_control()
+            || c.is_whitespace()
+            || is_bidi_control(c)
+            || is_hidden(c)
+            || is_unassigned(c)
     };
     if text.contains(unfit) {
         let rule = "must not contain white space, control or invisible characters";

@@ -5,10 +5,15 @@
 //! ("Trojan Source") for the bidirectional controls.
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{Broken, Checked};
+use super::{
+    Broken, Checked,
+    characters::{
+        is_bidi_control, is_control, is_hidden, is_joiner, is_mark, is_selector, is_unassigned,
+        selects,
+    },
+};
 
 /// The rules of one kind of text.
 pub struct TextRules {
@@ -73,71 +78,20 @@ impl TextRules {
             let rule = "must not contain bidirectional control characters";
             broken.push(Broken::new("text.bidi", rule));
         }
-        if visible.contains(is_hidden) || has_stray_joiner(&visible) {
+        let stray = has_stray_joiner(&visible) || has_stray_selector(&visible);
+        if visible.contains(is_hidden) || stray {
             let rule = "must not contain invisible characters";
             broken.push(Broken::new("text.invisible", rule));
+        }
+        if visible.contains(is_unassigned) {
+            let rule = "must not contain private or unassigned characters";
+            broken.push(Broken::new("text.unassigned", rule));
         }
         if has_mark_pile(&visible) {
             let rule = format!("must not stack more than {MAX_MARKS} marks on a character");
             broken.push(Broken::new("text.marks", rule));
         }
     }
-}
-
-/// C0, C1, and the separators that break lines without being control characters.
-fn is_control(c: char) -> bool {
-    matches!(
-        c.general_category(),
-        GeneralCategory::Control
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-    )
-}
-
-/// The property `Bidi_Control` (UAX #9): marks, embeddings, overrides, isolates.
-pub const fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Shows nothing, or nothing certain: format characters, fillers and noncharacters.
-pub fn is_hidden(c: char) -> bool {
-    let blank = matches!(
-        c,
-        '\u{34f}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{17b4}'
-            | '\u{17b5}'
-            | '\u{2800}'
-            | '\u{3164}'
-            | '\u{ffa0}'
-    );
-    let noncharacter = matches!(c, '\u{fdd0}'..='\u{fdef}') || (c as u32) & 0xfffe == 0xfffe;
-    let format = c.general_category() == GeneralCategory::Format;
-    blank
-        || noncharacter
-        || (format && !is_joiner(c) && !is_bidi_control(c) && !is_visible_format(c))
-}
-
-/// Zero-width joiner and non-joiner: emoji, Persian and Indic scripts need them.
-const fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{200c}' | '\u{200d}')
-}
-
-/// Format characters that have a shape: Arabic, Syriac and Kaithi number signs.
-const fn is_visible_format(c: char) -> bool {
-    matches!(
-        c,
-        '\u{600}'
-            ..='\u{605}'
-                | '\u{6dd}'
-                | '\u{70f}'
-                | '\u{890}'
-                | '\u{891}'
-                | '\u{8e2}'
-                | '\u{110bd}'
-                | '\u{110cd}'
-    )
 }
 
 /// A joiner that does not stand between two characters joins nothing and
@@ -151,8 +105,7 @@ fn has_stray_joiner(text: &str) -> bool {
             let joins = |side: Option<char>| {
                 side.is_some_and(|c| !is_joiner(c) && !c.is_whitespace() && !c.is_ascii())
             };
-            let after_mark = before
-                .is_some_and(|c: char| c.general_category() == GeneralCategory::NonspacingMark);
+            let after_mark = before.is_some_and(is_mark);
             if !joins(before) || !(after_mark || joins(chars.peek().copied())) {
                 return true;
             }
@@ -162,13 +115,24 @@ fn has_stray_joiner(text: &str) -> bool {
     false
 }
 
+/// A selector that stands where it selects nothing only makes two equal-looking
+/// texts differ.
+fn has_stray_selector(text: &str) -> bool {
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if is_selector(c) && !selects(before, c, chars.peek().copied()) {
+            return true;
+        }
+        before = Some(c);
+    }
+    false
+}
+
 fn has_mark_pile(text: &str) -> bool {
     let mut run = 0;
     text.chars().any(|c| {
-        let category = c.general_category();
-        let mark =
-            matches!(category, GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark);
-        run = if mark { run + 1 } else { 0 };
+        run = if is_mark(c) { run + 1 } else { 0 };
         run > MAX_MARKS
     })
 }

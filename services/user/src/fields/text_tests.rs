@@ -32,6 +32,8 @@ fn names_of_the_world_are_taken_as_they_are() {
         "👩\u{200d}❤\u{fe0f}\u{200d}💋\u{200d}👨",
         "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f} Ewan",
         "🇺🇦 Леся",
+        "Ada ☎\u{fe0e}",
+        "No. 1\u{fe0f}\u{20e3}",
     ] {
         assert_eq!(NAME.check(name).as_deref(), Ok(name), "{name:?}");
     }
@@ -72,7 +74,23 @@ fn hostile_texts_are_refused_with_the_rule_that_they_break() {
         ("ad\u{200d}min", "text.invisible"),
         ("admin\u{200c}", "text.invisible"),
         ("👩\u{200d}\u{200d}🔬", "text.invisible"),
-        ("a\u{fffe}b", "text.invisible"),
+        ("a\u{fffe}b", "text.unassigned"),
+        ("a\u{fdd0}b", "text.unassigned"),
+        ("a\u{e000}b", "text.unassigned"),
+        ("a\u{10fffd}b", "text.unassigned"),
+        ("a\u{378}b", "text.unassigned"),
+        ("a\u{2065}b", "text.invisible"),
+        ("a\u{e0080}b", "text.invisible"),
+        ("a\u{fff3}b", "text.invisible"),
+        ("a\u{180b}b", "text.invisible"),
+        ("ᠠ\u{180b}ᠨ", "text.invisible"),
+        ("a\u{fe00}b", "text.invisible"),
+        ("a\u{fe0f}b", "text.invisible"),
+        ("1\u{fe0f}", "text.invisible"),
+        ("\u{fe0f}a", "text.invisible"),
+        ("❤\u{fe0f}\u{fe0f}", "text.invisible"),
+        ("a\u{e0100}b", "text.invisible"),
+        ("葛\u{e0100}\u{e0101}", "text.invisible"),
         ("a\u{fff9}b", "text.invisible"),
     ] {
         assert_eq!(rules_broken(&NAME, text), [rule], "{text:?}");

@@ -6,7 +6,7 @@ use sea_orm_migration::{
     sea_query::{Alias, ColumnDef, Table},
 };
 
-/// All steps: the profiles, and the tables of events and of the audit trail.
+/// All steps: the profiles, and the tables of events, of the audit trail and of the probe.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
         let mut steps = countersign_events::migrations();
         steps.extend(countersign_audit::migrations());
         steps.push(Box::new(Profiles));
+        steps.extend(countersign_mesh::database::migrations());
         steps
     }
 }

@@ -1,15 +1,25 @@
 //! What counts as one network: who can easily have many addresses of a kind
-//! counts once for all of them.
+//! counts once for all of them. It is kept where a call is worked on, and as a
+//! keyed hash elsewhere.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 address, or the /64 of an IPv6 address (RFC 6177: the least that a
 /// subscriber gets). Callers without an address are one network together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Network {
+pub(crate) enum Network {
     V4(u32),
     V6(u64),
     Unknown,
+}
+
+/// For whom a password is hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// From where.
+    pub(crate) network: Network,
+    /// Whether by a device that the account knows.
+    pub(crate) known: bool,
 }
 
 impl From<Option<IpAddr>> for Network {

@@ -1,0 +1,141 @@
+//! A message on its way in: it has to be there in time, and gets its place among
+//! the calls that are worked on only once it is.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use countersign_contracts::status;
+use countersign_types::{Code, Fault};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Sleep, sleep},
+};
+use tonic::{Status, body::Body};
+
+use super::{limit::busy, room::Room};
+
+/// What a call takes up of the server; shared by its stage and its body.
+pub(super) struct Place {
+    rooms: Vec<Arc<Room>>,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Its message is not there yet; these are the places of what is.
+    Arriving(Vec<OwnedSemaphorePermit>),
+    /// It is worked on.
+    Working { _permits: Vec<OwnedSemaphorePermit> },
+    /// Its answer has begun. A stream of messages may go on for as long as it likes.
+    Answered,
+}
+
+/// The body of a request. It ends with an error where there is no place.
+pub(super) struct Arriving {
+    inner: Option<Body>,
+    place: Arc<Place>,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Place {
+    pub(super) fn new(rooms: Vec<Arc<Room>>) -> Self {
+        Self { rooms, state: Mutex::new(State::Arriving(Vec::new())) }
+    }
+
+    /// The answer begins: the call gives its place back.
+    pub(super) fn leave(&self) {
+        *self.state() = State::Answered;
+    }
+
+    /// The message is there, and the call wants to be worked on.
+    fn work(&self) -> bool {
+        let mut state = self.state();
+        if let State::Arriving(_) = *state {
+            let permits: Option<Vec<_>> = self.rooms.iter().map(|room| room.work()).collect();
+            let Some(permits) = permits else { return false };
+            *state = State::Working { _permits: permits };
+        }
+        true
+    }
+
+    /// So many more bytes of the message are there.
+    fn store(&self, bytes: usize) -> bool {
+        if let State::Arriving(stored) = &mut *self.state() {
+            for room in &self.rooms {
+                let Some(permit) = room.store(bytes) else { return false };
+                stored.push(permit);
+            }
+        }
+        true
+    }
+
+    fn is_arriving(&self) -> bool {
+        matches!(*self.state(), State::Arriving(_))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arriving {
+    /// `inner`, which has to be there after `limit`.
+    pub(super) fn body(inner: Body, place: Arc<Place>, limit: Duration) -> Body {
+        Body::new(Self { inner: Some(inner), place, end: Box::pin(sleep(limit)) })
+    }
+
+    /// Nothing more is read of a body that is refused.
+    fn refuse(&mut self, status: Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.inner = None;
+        Poll::Ready(Some(Err(status)))
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                if !self.place.store(bytes) {
+                    return self.refuse(busy());
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.inner = None;
+                if self.place.work() { Poll::Ready(None) } else { self.refuse(busy()) }
+            }
+            Poll::Pending if self.place.is_arriving() => {
+                ready!(self.end.as_mut().poll(cx));
+                self.refuse(too_slow())
+            }
+            other => other,
+        }
+    }
+
+    // Its end is known once it was read to there, and has found a place.
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+fn too_slow() -> Status {
+    let message = "the message did not arrive in time";
+    status(Fault::new(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", message))
+}

@@ -1,0 +1,55 @@
+//! Room for calls: how many are worked on at a time, and how much of them may be
+//! on its way in. There is one for the whole server and one for each peer.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many of the largest messages may be arriving at a time, in the server
+/// and from one peer.
+const ARRIVING: u32 = 64;
+const ARRIVING_OF_A_PEER: u32 = 16;
+/// What a message counts for at least in these: a frame of HTTP/2 may have
+/// 16 KiB however little is asked for.
+const LEAST: u32 = 64 * 1024;
+
+pub(super) struct Room {
+    calls: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Room {
+    /// Room for the whole server.
+    pub(super) fn of_all(calls: u32, message: u32) -> Self {
+        Self::new(calls, ARRIVING.saturating_mul(message.max(LEAST)))
+    }
+
+    /// Room for one peer.
+    pub(super) fn of_a_peer(calls: u32, message: u32) -> Self {
+        Self::new(calls, ARRIVING_OF_A_PEER.saturating_mul(message.max(LEAST)))
+    }
+
+    fn new(calls: u32, bytes: u32) -> Self {
+        let semaphore = |permits: u32| {
+            let permits = usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS);
+            Arc::new(Semaphore::new(permits))
+        };
+        Self { calls: semaphore(calls), bytes: semaphore(bytes) }
+    }
+
+    /// Whether one more call would find no place now.
+    pub(super) fn is_full(&self) -> bool {
+        self.calls.available_permits() == 0
+    }
+
+    /// A place for a call, until it is dropped.
+    pub(super) fn work(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.calls).try_acquire_owned().ok()
+    }
+
+    /// Place for bytes that arrive, until it is dropped.
+    pub(super) fn store(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()
+    }
+}
