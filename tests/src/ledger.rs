@@ -10,7 +10,7 @@ use countersign_events::{
     admin::{self, Entry, Filter},
 };
 use countersign_mesh::{config::DatabaseConfig, database};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 /// The databases of a data folder.
 pub struct Ledger {
@@ -84,7 +84,7 @@ impl Ledger {
     /// # Panics
     /// It gives none.
     pub async fn number(db: &DatabaseConnection, sql: &str) -> i64 {
-        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        let statement = Statement::from_string(db.get_database_backend(), sql);
         let row = db.query_one_raw(statement).await.expect("the query runs").expect("one row");
         row.try_get("", "n").expect("a column n")
     }

@@ -7,10 +7,12 @@
 
 mod app;
 mod client;
+mod leash;
 mod ledger;
 mod people;
 mod polls;
 mod process;
+mod proxy;
 mod raw;
 mod refusal;
 
@@ -20,5 +22,6 @@ pub use ledger::Ledger;
 pub use people::{Login, PASSWORD, Person, email_of};
 pub use polls::{Cut, drop_after};
 pub use process::{Executable, Process, set_mode};
+pub use proxy::{Proxy, Weather};
 pub use raw::RawCall;
 pub use refusal::{Refusal, refusal};
