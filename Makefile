@@ -44,6 +44,10 @@ test: contracts crypto ## lint the contracts, build everything, run every test
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
 
+.PHONY: crash
+crash: build ## kill, stop and cut under load, ROUNDS times, and look for what is lost
+	@ROUNDS=$(ROUNDS) SEED=$(SEED) $(dir $(BINARY))crash
+
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts
 

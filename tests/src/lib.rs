@@ -2,11 +2,14 @@
 //!
 //! [`TestApp`] runs it in this process, started by the same functions as the
 //! executable, with a clock that a test turns and relays that a test steps: no
-//! test sleeps to wait. [`Process`] runs the executable itself, to be killed.
+//! test sleeps to wait. [`Process`] runs the executable itself, to be killed;
+//! [`Campaign`] does that to it again and again under load.
 //! What a test asks is in `it/`, one file for each theme.
 
 mod app;
+mod campaign;
 mod client;
+mod dice;
 mod leash;
 mod ledger;
 mod people;
@@ -17,6 +20,7 @@ mod raw;
 mod refusal;
 
 pub use app::TestApp;
+pub use campaign::{Campaign, Harm, Verdict};
 pub use client::{Authenticated, Bearer, Clients};
 pub use ledger::Ledger;
 pub use people::{Login, PASSWORD, Person, email_of};
