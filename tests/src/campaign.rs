@@ -73,11 +73,14 @@ impl Campaign {
         let mut dice = Dice::new(self.seed);
         let mut all = Vec::new();
         let (mut round, mut epoch) = (0, 0);
-        while round < self.rounds && history.findings().is_empty() {
+        while round < self.rounds && !history.is_marred() {
             let rounds = EPOCH.min(self.rounds - round);
             let enough = CancellationToken::new();
             let faults = async {
                 for _ in 0..rounds {
+                    if history.is_marred() {
+                        break;
+                    }
                     schedule::next(&mut dice, &mut fleet, &history).await;
                     answers_again(&history).await;
                 }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
 
@@ -26,7 +26,11 @@ exec 3<&0
     tries=0
     while alive && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
     alive && kill -s KILL $$
-    if [ -n "$folder" ]; then rm -rf "$folder"; fi
+    tries=0
+    while [ -n "$folder" ] && ! rm -rf "$folder" && [ $tries -lt 50 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
 } <&3 >/dev/null 2>&1 &
 exec 3<&- </dev/null
 exec "$@"
@@ -38,6 +42,13 @@ pub struct Leash {
     child: Child,
     /// Held for as long as the program may run.
     pipe: Option<ChildStdin>,
+}
+
+/// A new folder that goes with this process, and when it is dropped.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _leash: Leash,
 }
 
 /// How a program is ended when nobody is left to end it.
@@ -100,6 +111,35 @@ impl Leash {
     pub async fn kill(&mut self) {
         self.signal("KILL").await;
         self.ended().await;
+    }
+}
+
+impl Folder {
+    /// A folder for this user alone, until it is given to another one.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let path = tempfile::tempdir().expect("a temporary folder").keep();
+        let ending = Ending { signal: "KILL", folder: Some(&path) };
+        // A program only because a leash needs one: it does nothing for ever.
+        let leash = Leash::start(OsStr::new("sleep"), ending, |command| {
+            command.arg("2147483647").stdout(Stdio::null()).stderr(Stdio::null());
+        });
+        Self { path, _leash: leash }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -10,6 +10,7 @@ mod app;
 mod campaign;
 mod client;
 mod dice;
+pub mod engines;
 mod leash;
 mod ledger;
 mod people;

@@ -87,6 +87,11 @@ impl History {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
     }
 
+    /// Whether anything is wrong so far: then there is no sense in going on.
+    pub(super) fn is_marred(&self) -> bool {
+        !self.findings.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     pub(super) fn findings(&self) -> Vec<Finding> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -75,6 +75,7 @@ async fn register(caller: &mut Caller, record: &mut Record) -> bool {
 async fn log_in(caller: &mut Caller, record: &mut Record) -> bool {
     let email = record.email.clone();
     let deadline = tokio::time::Instant::now() + LONGEST;
+    let mut pauses = 0;
     loop {
         match caller.insist("login", Service::Auth, async |c| c.login(&email).await).await {
             Answer::Done(login) => {
@@ -98,7 +99,11 @@ async fn log_in(caller: &mut Caller, record: &mut Record) -> bool {
                     caller.history.find(Harm::Stuck, &record.name, "the account stays pending");
                     return false;
                 }
-                tokio::time::sleep(caller.dice.millis(5, 50)).await;
+                // Longer and longer: each try that fails is an event of its own,
+                // and those of a crowd would hold up what they wait for.
+                let pause = caller.dice.millis(10, 30) * (1 << pauses);
+                pauses = (pauses + 1).min(5);
+                tokio::time::sleep(pause).await;
             }
             Answer::Refused(reason, status, _) => {
                 caller.wronged("login", &reason, &status);
