@@ -1,6 +1,8 @@
 //! Ending sessions: logging out, and revoking from afar. Ending what has ended
 //! changes nothing and is no error.
 
+use std::time::Duration;
+
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
 use countersign_events::Unit;
@@ -19,6 +21,8 @@ use crate::{
 
 /// Sessions that one transaction ends: nobody else can write meanwhile.
 const BATCH: u64 = 100;
+/// How long a call waits for the broker to pass the word on.
+const ANNOUNCING: Duration = Duration::from_millis(100);
 
 impl Auth {
     pub(crate) async fn log_out(&self, caller: &Caller, peer: &Peer) -> Result<(), Error> {
@@ -89,8 +93,8 @@ impl Auth {
         Ok(revoked.len())
     }
 
-    /// Appends the events, commits, and refuses the tokens here at once; the
-    /// event does the same again, should this process die in between.
+    /// Appends the events, commits, and refuses the tokens: here at once, in
+    /// every other process as soon as it hears, and for certain with the event.
     pub(super) async fn finish(
         &self,
         unit: Unit,
@@ -106,8 +110,16 @@ impl Auth {
             };
             unit.append(session.as_uuid(), &event).await?;
         }
-        unit.commit().await?;
+        let events = unit.commit_events().await?;
         revoked.iter().for_each(|revoked| self.refuse_tokens(revoked.session));
+        let told = async {
+            for event in events.iter().filter(|event| event.is::<SessionRevoked>()) {
+                self.bus.announce(event).await;
+            }
+        };
+        if tokio::time::timeout(ANNOUNCING, told).await.is_err() {
+            tracing::debug!("the broker is slow: the event tells of the revocation");
+        }
         Ok(())
     }
 
