@@ -3,8 +3,8 @@
 //! them.
 
 use sea_orm_migration::{
-    MigrationName, MigrationTrait, SchemaManager, async_trait, schema,
-    sea_orm::{ConnectionTrait, DatabaseBackend, DbErr},
+    MigrationName, MigrationTrait, SchemaManager, SchemaManagerConnection, async_trait, schema,
+    sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement},
     sea_query::{ColumnDef, Index, Query, Table},
 };
 
@@ -76,7 +76,7 @@ impl MigrationTrait for Trail {
             .await?;
         let triggers = match manager.get_database_backend() {
             DatabaseBackend::Sqlite => SQLITE_TRIGGERS,
-            DatabaseBackend::Postgres => POSTGRES_TRIGGERS,
+            DatabaseBackend::Postgres if has_triggers(db).await? => POSTGRES_TRIGGERS,
             _ => &[],
         };
         for trigger in triggers {
@@ -84,6 +84,15 @@ impl MigrationTrait for Trail {
         }
         Ok(())
     }
+}
+
+/// CockroachDB speaks like PostgreSQL and has no such triggers. There the hash
+/// chain alone tells of a change.
+async fn has_triggers(db: &SchemaManagerConnection<'_>) -> Result<bool, DbErr> {
+    let version = Statement::from_string(DatabaseBackend::Postgres, "SELECT version() AS version");
+    let row = db.query_one_raw(version).await?;
+    let version = row.map(|row| row.try_get::<String>("", "version")).transpose()?;
+    Ok(!version.unwrap_or_default().contains("CockroachDB"))
 }
 
 const SQLITE_TRIGGERS: &[&str] = &[

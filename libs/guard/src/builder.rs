@@ -14,7 +14,7 @@ use crate::{
     principal::Types,
     record::Recorder,
     rule::{Entry, Gate, Rules},
-    token::Tokens,
+    token::{IsCurrent, Tokens},
 };
 
 /// Puts a guard together; see [`Guard::builder`].
@@ -27,6 +27,7 @@ pub struct GuardBuilder {
     revocations: Revocations,
     clock: Clock,
     sink: Option<mpsc::Sender<Denial>>,
+    is_current: Option<IsCurrent>,
 }
 
 impl GuardBuilder {
@@ -40,6 +41,7 @@ impl GuardBuilder {
             revocations: Revocations::default(),
             clock: Clock::system(),
             sink: None,
+            is_current: None,
         }
     }
 
@@ -81,6 +83,17 @@ impl GuardBuilder {
         self
     }
 
+    /// Asked when a token names a key that is not in the ring: whether the ring
+    /// is certain to hold every key that signs, as far as whoever fills it
+    /// knows. Where it is not, the call is answered UNAVAILABLE instead of
+    /// refused, for the token may well hold. It is asked on the request path,
+    /// of anybody's tokens: it must be quick, and may wake whoever fetches keys.
+    #[must_use]
+    pub fn ring_is_current(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.is_current = Some(Box::new(ask));
+        self
+    }
+
     /// Where denials are sent, besides the log and the metrics. A denial that
     /// finds no room in the channel is dropped and counted.
     #[must_use]
@@ -102,7 +115,7 @@ impl GuardBuilder {
         let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
         Ok(Guard::new(Core {
             rules,
-            tokens: Tokens::new(&self.settings, self.keys, Arc::clone(&types)),
+            tokens: Tokens::new(&self.settings, self.keys, Arc::clone(&types), self.is_current),
             revocations: self.revocations,
             authorizer: Authorizer::new(),
             types,

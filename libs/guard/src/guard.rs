@@ -1,6 +1,6 @@
 //! The guard itself: what its parts share, and the way of a call through them.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use cedar_policy::Authorizer;
 use countersign_types::{Clock, Code, Fault};
@@ -11,11 +11,8 @@ use crate::{
     principal::{Principal, Types},
     record::Recorder,
     rule::{Entry, Gate, Rules},
-    token::{Tokens, unauthenticated},
+    token::{Tokens, not_ready, unauthenticated},
 };
-
-/// When a call makes sense again that came before the guard was ready.
-const READY_RETRY: Duration = Duration::from_secs(1);
 
 /// Checks calls. Clones share everything; resolvers are the handle's own.
 #[derive(Clone)]
@@ -113,9 +110,10 @@ impl Guard {
     fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
         let core = &self.core;
         if !core.revocations.is_ready() {
-            let message = "the service has not yet learned what was revoked";
-            let fault = Fault::new(Code::Unavailable, "GUARD_NOT_READY", message);
-            return Err(fault.retry_after(READY_RETRY));
+            return Err(not_ready("the service has not yet learned what was revoked"));
+        }
+        if !core.tokens.has_keys() {
+            return Err(not_ready("the service has not yet learned the keys"));
         }
         let principal = core.tokens.principal(headers, core.clock.now(), &core.recorder)?;
         if core.revocations.is_revoked(&principal.claims) {

@@ -29,10 +29,22 @@ pub(crate) struct Tokens {
     binding: Binding,
     expect: Expect,
     types: Arc<Types>,
+    is_current: Option<IsCurrent>,
 }
 
+/// Whether the ring is certain to hold every key that signs.
+pub(crate) type IsCurrent = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// When a call makes sense again that came before the guard knew all it must.
+const READY_RETRY: Duration = Duration::from_secs(1);
+
 impl Tokens {
-    pub(crate) fn new(settings: &Settings, keys: KeyRing, types: Arc<Types>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        keys: KeyRing,
+        types: Arc<Types>,
+        is_current: Option<IsCurrent>,
+    ) -> Self {
         let cache = Cache::builder().max_capacity(settings.cache_capacity);
         Self {
             cache: cache.time_to_live(REMEMBERED).build(),
@@ -44,7 +56,13 @@ impl Tokens {
                 leeway: settings.leeway,
             },
             types,
+            is_current,
         }
+    }
+
+    /// Whether there is any key to verify with.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 
     /// The caller, from the `authorization` metadata of a request.
@@ -64,7 +82,7 @@ impl Tokens {
             None => {
                 let looked_up = self.verify(token, digest, now);
                 recorder.token(looked_up.as_ref().map_or(Lookup::Refused, |_| Lookup::Miss));
-                looked_up.map_err(refusal)?
+                looked_up.map_err(|error| self.refusal(error))?
             }
         };
         if !principal.key_is_in(&self.keys) {
@@ -73,6 +91,16 @@ impl Tokens {
         }
         self.expect.check(&principal.claims, now).map_err(refusal)?;
         Ok(principal)
+    }
+
+    /// A key that is not here may have come to be since the keys were fetched.
+    fn refusal(&self, error: Error) -> Fault {
+        match (&self.is_current, error) {
+            (Some(is_current), Error::UnknownKey) if !is_current() => {
+                not_ready("the service has not yet learned of the newest keys")
+            }
+            (_, error) => refusal(error),
+        }
     }
 
     /// Callers that bring the same new token at once wait for one verification.
@@ -126,6 +154,10 @@ fn malformed() -> Fault {
     unauthenticated("TOKEN_MALFORMED", "the authorization metadata holds no access token")
 }
 
+pub(crate) fn not_ready(message: &'static str) -> Fault {
+    Fault::new(Code::Unavailable, "GUARD_NOT_READY", message).retry_after(READY_RETRY)
+}
+
 pub(crate) fn unauthenticated(reason: &'static str, message: &'static str) -> Fault {
     Fault::new(Code::Unauthenticated, reason, message)
 }
@@ -175,7 +207,7 @@ mod tests {
             environment: "test".to_owned(),
             ..Settings::default()
         };
-        let tokens = Tokens::new(&settings, ring, Arc::new(Types::new().unwrap()));
+        let tokens = Tokens::new(&settings, ring, Arc::new(Types::new().unwrap()), None);
         let (headers, recorder) = (bearer_of(&key), Recorder::new(None));
         let start = Barrier::new(8);
         let ask = || {

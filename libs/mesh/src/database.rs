@@ -1,7 +1,10 @@
-//! The database: opening it the same way everywhere, and bringing its schema up
-//! to date. What went wrong with it becomes a fault in `fault`.
+//! The database: opening it the same way everywhere. `migrate` brings its
+//! schema up to date, `retry` repeats what lost against somebody else, and what
+//! went wrong becomes a fault in `fault`.
 
 mod fault;
+mod migrate;
+mod retry;
 
 use std::{
     fs::OpenOptions,
@@ -11,11 +14,13 @@ use std::{
 };
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
-use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 
 use crate::{Error, config::DatabaseConfig};
-pub use fault::fault;
+pub use fault::{fault, is_conflict};
+pub use migrate::{Progress, migrate, migrate_telling, pending};
+pub use retry::retry;
+pub use sea_orm_migration::MigratorTrait;
 
 /// Nobody but the owner reads the file.
 const PRIVATE: u32 = 0o600;
@@ -67,14 +72,6 @@ pub async fn connect(config: &DatabaseConfig, url: &str) -> Result<DatabaseConne
 /// [`Error::Connect`], and [`Error::Read`] when the file with the URL can not be read.
 pub async fn open(config: &DatabaseConfig, default: &str) -> Result<DatabaseConnection, Error> {
     connect(config, config.secret_url(default)?.expose_secret()).await
-}
-
-/// Applies the migrations of `M` that are not applied yet, in their order.
-///
-/// # Errors
-/// [`Error::Migrate`] when one fails.
-pub async fn migrate<M: MigratorTrait>(database: &DatabaseConnection) -> Result<(), Error> {
-    M::up(database, None).await.map_err(Error::Migrate)
 }
 
 fn in_file(

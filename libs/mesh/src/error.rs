@@ -64,6 +64,12 @@ pub enum Error {
     /// A migration failed; the database is as it was before it.
     #[error("cannot migrate the database: {0}")]
     Migrate(sea_orm::DbErr),
+    /// Somebody else held the database for too long.
+    #[error(
+        "cannot migrate the database: another process has been at migration {0} for 10 minutes; \
+         end it or let it end, and start again"
+    )]
+    MigrationHeld(String),
     /// Logging is set up already, or the level can not be read.
     #[error("cannot set up logging: {0}")]
     Logs(String),

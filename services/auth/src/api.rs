@@ -17,8 +17,9 @@ use countersign_contracts::auth::v1::{
     RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
     RevokeSessionResponse, SessionService,
 };
-use countersign_events::Outbox;
+use countersign_events::{Bus, Outbox};
 use countersign_guard::{Call, PublicCall, Revocations};
+use countersign_mesh::database;
 use countersign_types::{Clock, Timestamp};
 use sea_orm::DatabaseConnection;
 
@@ -41,6 +42,7 @@ pub(crate) struct Api(Arc<Auth>);
 pub(crate) struct Auth {
     pub(crate) config: Config,
     pub(crate) outbox: Outbox,
+    pub(crate) bus: Bus,
     pub(crate) registrar: Registrar,
     pub(crate) throttle: Throttle,
     pub(crate) issuer: Issuer,
@@ -111,7 +113,7 @@ impl AuthService for Api {
     }
 
     async fn logout(&self, call: Call<LogoutRequest>) -> Result<LogoutResponse, Error> {
-        self.log_out(&call.caller, &call.peer).await?;
+        database::retry(Error::is_conflict, || self.log_out(&call.caller, &call.peer)).await?;
         Ok(LogoutResponse {})
     }
 
@@ -120,7 +122,7 @@ impl AuthService for Api {
         _call: PublicCall<GetVerificationKeysRequest>,
     ) -> Result<GetVerificationKeysResponse, Error> {
         let now = self.now();
-        let keys = self.keys.all();
+        let keys = self.keys.published()?;
         Ok(GetVerificationKeysResponse {
             keys: keys.iter().filter_map(|key| convert::key(key, now)).collect(),
             issuer: self.issuer.name().to_owned(),
@@ -143,7 +145,8 @@ impl SessionService for Api {
         &self,
         call: Call<RevokeSessionRequest>,
     ) -> Result<RevokeSessionResponse, Error> {
-        self.end_one(&call.permit, &call.caller, &call.peer).await?;
+        let Call { permit, caller, peer, .. } = &call;
+        database::retry(Error::is_conflict, || self.end_one(permit, caller, peer)).await?;
         Ok(RevokeSessionResponse {})
     }
 

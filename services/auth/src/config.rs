@@ -3,6 +3,8 @@
 
 mod limits;
 
+pub use limits::MAX_ACCESS_TOKEN_LIFETIME;
+
 use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;

@@ -99,8 +99,9 @@ pub enum Error {
     /// There is no such session.
     #[error("the session does not exist")]
     SessionNotFound,
-    /// No key is there to sign with; only before the first start is complete.
-    #[error("no signing key is loaded")]
+    /// No key is there to sign with: before the first start is complete, and in
+    /// a replica that has not reached its database for long.
+    #[error("no signing key is loaded, or what is loaded is too old to be signed with")]
     NoSigningKey,
     /// A row does not hold what it must.
     #[error("a stored {0} is damaged")]
@@ -120,6 +121,14 @@ pub enum Error {
     /// A part of the system refused in words that a client may hear.
     #[error(transparent)]
     Refused(#[from] Fault),
+}
+
+impl Error {
+    /// Whether the transaction lost against another and never was: doing it
+    /// again is right.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(error) if database::is_conflict(error))
+    }
 }
 
 // A full disk is the same trouble wherever it is met.

@@ -4,7 +4,11 @@
 mod life;
 mod rotation;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use countersign_seal::MasterKey;
 use countersign_tokens::{KeyRing, SigningKey, VerificationKey};
@@ -12,8 +16,8 @@ use countersign_types::Timestamp;
 use parking_lot::RwLock;
 
 pub use life::{Life, State};
-pub(crate) use rotation::announce;
 pub use rotation::{Announced, Rotation};
+pub(crate) use rotation::{Periods, announce};
 
 use crate::{Error, store::signing_key::Model};
 
@@ -23,7 +27,16 @@ pub(crate) struct KeyStore(Arc<Inner>);
 
 struct Inner {
     ring: KeyRing,
-    keys: RwLock<Vec<Arc<Key>>>,
+    loaded: RwLock<Loaded>,
+    /// How long what was read may be signed with.
+    good_for: Duration,
+}
+
+#[derive(Default)]
+struct Loaded {
+    keys: Vec<Arc<Key>>,
+    /// Measured, not read off a clock that somebody may set. `None` before the first time.
+    since: Option<Instant>,
 }
 
 /// One key.
@@ -35,12 +48,23 @@ pub(crate) struct Key {
 
 impl KeyStore {
     /// A store that keeps `ring` up to date. It is empty until [`KeyStore::load`].
-    pub(crate) fn new(ring: KeyRing) -> Self {
-        Self(Arc::new(Inner { ring, keys: RwLock::default() }))
+    ///
+    /// It signs with what it has read for as long as `good_for`, the time from
+    /// which on another replica may have announced a key that signs by now:
+    /// whoever lost sight of the database for longer could sign with a key that
+    /// the guards are about to forget.
+    pub(crate) fn new(ring: KeyRing, good_for: Duration) -> Self {
+        Self(Arc::new(Inner { ring, loaded: RwLock::default(), good_for }))
     }
 
     /// Takes over the rows of the database; opens what was not open before.
-    pub(crate) fn load(&self, rows: &[Model], master: &MasterKey) -> Result<(), Error> {
+    /// They were read after `since`.
+    pub(crate) fn load(
+        &self,
+        rows: &[Model],
+        master: &MasterKey,
+        since: Instant,
+    ) -> Result<(), Error> {
         let before = self.all();
         let keys = rows
             .iter()
@@ -56,16 +80,21 @@ impl KeyStore {
         if ids(&keys) != ids(&before) {
             self.0.ring.replace(keys.iter().map(|key| key.public.clone()).collect());
         }
-        *self.0.keys.write() = keys;
+        *self.0.loaded.write() = Loaded { keys, since: Some(since) };
         Ok(())
     }
 
     /// The key that signs at `now`.
     ///
     /// # Errors
-    /// [`Error::NoSigningKey`] before the first load.
+    /// [`Error::NoSigningKey`] before the first load, and where the last one is
+    /// too long ago.
     pub(crate) fn signing(&self, now: Timestamp) -> Result<Arc<Key>, Error> {
-        let keys = self.0.keys.read();
+        let loaded = self.0.loaded.read();
+        if loaded.since.is_none_or(|since| since.elapsed() > self.0.good_for) {
+            return Err(Error::NoSigningKey);
+        }
+        let keys = &loaded.keys;
         // A key retires when its successor signs: the last that signs is the one. Where a
         // clock was turned back behind all of them, the first is nearest to the truth.
         let begun = keys.iter().filter(|key| key.life.sign_time <= now);
@@ -73,9 +102,22 @@ impl KeyStore {
         key.cloned().ok_or(Error::NoSigningKey)
     }
 
+    /// What verifiers are told: all keys, in the order in which they sign.
+    ///
+    /// # Errors
+    /// [`Error::NoSigningKey`] where they were read so long ago that one which
+    /// verifiers will need may be missing: another replica knows better.
+    pub(crate) fn published(&self) -> Result<Vec<Arc<Key>>, Error> {
+        let loaded = self.0.loaded.read();
+        if loaded.since.is_none_or(|since| since.elapsed() > self.0.good_for / 2) {
+            return Err(Error::NoSigningKey);
+        }
+        Ok(loaded.keys.clone())
+    }
+
     /// All keys, in the order in which they sign.
     pub(crate) fn all(&self) -> Vec<Arc<Key>> {
-        self.0.keys.read().clone()
+        self.0.loaded.read().keys.clone()
     }
 }
 
@@ -109,5 +151,39 @@ impl fmt::Debug for KeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids = self.all().iter().map(|key| key.public.key_id().clone()).collect::<Vec<_>>();
         f.debug_tuple("KeyStore").field(&ids).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_types::EventId;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_too_long_ago_is_not_signed_with() {
+        let master = MasterKey::generate().unwrap();
+        let secret = SigningKey::generate().unwrap();
+        let key_id = secret.key_id().to_string();
+        let row = Model {
+            id: EventId::generate().as_uuid(),
+            predecessor: String::new(),
+            paserk: secret.verification_key().paserk(),
+            secret: master.seal(&context(&key_id), &secret.to_secret_bytes()).unwrap(),
+            key_id,
+            announce_time: 0,
+            sign_time: 0,
+            retire_time: None,
+            remove_time: None,
+        };
+        let read = Instant::now().checked_sub(Duration::from_millis(2)).unwrap();
+        let signs = |good_for| {
+            let store = KeyStore::new(KeyRing::default(), good_for);
+            store.load(std::slice::from_ref(&row), &master, read).unwrap();
+            assert_eq!(store.all().len(), 1, "it verifies in any case");
+            store.signing(Timestamp::from_seconds(1)).is_ok()
+        };
+        assert!(signs(Duration::from_secs(3_600)));
+        assert!(!signs(Duration::from_millis(1)));
     }
 }

@@ -34,7 +34,7 @@ use sea_orm::DatabaseConnection;
 
 use api::{Api, Auth, SessionOwner};
 use issuer::Issuer;
-use keys::KeyStore;
+use keys::{KeyStore, Periods};
 use meter::Meter;
 use throttle::Throttle;
 
@@ -64,7 +64,8 @@ pub struct Deps {
     pub master: MasterKey,
     /// The ring that the guard verifies with; it is filled here.
     pub keys: KeyRing,
-    /// What the guard refuses; it is filled here.
+    /// What the guard refuses; what was revoked before the start and in this
+    /// process is filled in here.
     pub revocations: Revocations,
 }
 
@@ -98,14 +99,14 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
     let registrar = admin::registrar(outbox.clone(), &config).await?;
 
-    let store = KeyStore::new(keys);
+    let store = KeyStore::new(keys, Periods::from(&config).announce());
     let rotation = Rotation::new(outbox.clone(), master.clone(), store.clone(), &config);
     rotation.step().await?;
     let upkeep = Upkeep::new(outbox.clone(), revocations.clone(), &config.session);
     upkeep.restore().await?;
 
     let lifetime = config.session.access_token_lifetime;
-    let consumers = consumers::all(&outbox, &revocations, lifetime);
+    let consumers = consumers::all(&outbox);
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
     }
@@ -114,6 +115,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone()),
         keys: store,
         outbox: outbox.clone(),
+        bus: bus.clone(),
         registrar,
         revocations,
         meter: Meter::new(),

@@ -15,6 +15,7 @@ use std::{net::IpAddr, sync::Arc};
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::UserCreated;
 use countersign_events::{Outbox, Unit};
+use countersign_mesh::database;
 use countersign_types::{Email, UserId, Violation};
 
 use crate::{
@@ -70,8 +71,21 @@ impl Registrar {
             roles: wish.roles,
             create_time: self.outbox.clock().now(),
         };
+        let address = wish.address;
+        let insert = || self.insert(&account, &hash, address);
+        let is_new = database::retry(Error::is_conflict, insert).await?;
+        Ok(if is_new { Made::New(account) } else { Made::Taken(account) })
+    }
+
+    /// One try. False: the address is taken.
+    async fn insert(
+        &self,
+        account: &Account,
+        hash: &str,
+        address: Option<IpAddr>,
+    ) -> Result<bool, Error> {
         let unit = self.outbox.begin().await?;
-        let is_new = account::create(&*unit, &account, hash).await?;
+        let is_new = account::create(&*unit, account, hash.to_owned()).await?;
         if is_new {
             let event = UserCreated {
                 user_id: account.id.to_string(),
@@ -79,9 +93,9 @@ impl Registrar {
             };
             unit.append(account.id.as_uuid(), &event).await?;
         }
-        record(&unit, &account, is_new, wish.address).await?;
+        record(&unit, account, is_new, address).await?;
         unit.commit().await?;
-        Ok(if is_new { Made::New(account) } else { Made::Taken(account) })
+        Ok(is_new)
     }
 
     fn check(&self, email: &str, password: &Password, roles: &[String]) -> Result<Email, Error> {

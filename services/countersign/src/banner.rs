@@ -35,6 +35,16 @@ Paste into another terminal, with grpcurl on its path:
     out.flush()
 }
 
+/// Prints what a service that runs alone has to say.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn print_role(out: &mut dyn Write, role: &str, address: SocketAddr) -> io::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(out, "Countersign {version} {role} serves {}", reachable(address))?;
+    out.flush()
+}
+
 /// An address that a client on this machine can reach.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {

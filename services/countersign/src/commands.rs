@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod events;
 mod keys;
+mod migrate;
 mod password;
 mod serve;
 mod table;
@@ -35,6 +36,9 @@ async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
     let config = Config::load(&cli.flags)?;
     match cli.command {
         None => serve::run(config, out).await,
+        Some(Command::Auth) => serve::run_auth(config, out).await,
+        Some(Command::User) => serve::run_user(config, out).await,
+        Some(Command::Migrate { service }) => migrate::run(service, &config, out).await,
         Some(Command::Config { .. }) => config::run(&config, out),
         Some(Command::Keys(command)) => keys::run(&command, &config, out).await,
         Some(Command::Events(command)) => events::run(command, &config, out).await,
@@ -54,7 +58,7 @@ struct Opened {
 /// Beside a running server the tables are as that server made them.
 async fn open(config: &Config) -> Result<Opened, Error> {
     let folder = DataFolder::join(&config.data_dir)?;
-    let master = master::open(config, &folder)?;
+    let master = master::open(config, Some(&folder))?;
     let databases = Databases::open(config, &folder).await?;
     if folder.is_alone() {
         databases.migrate().await?;

@@ -13,6 +13,7 @@ use countersign_contracts::{
 };
 use countersign_events::{Outbox, Unit};
 use countersign_guard::Call;
+use countersign_mesh::database;
 
 use crate::{
     convert,
@@ -46,10 +47,21 @@ impl ProfileService for Api {
         let wanted = call.message.profile.as_ref().cloned().unwrap_or_default();
         let patch = Patch::read(call.message.update_mask.as_ref(), &wanted);
         let patch = patch.map_err(Error::Invalid)?;
+        database::retry(Error::is_conflict, || self.update(&call, &patch, &wanted.etag)).await
+    }
+}
 
+impl Api {
+    /// One try: read, patch, save, in one transaction.
+    async fn update(
+        &self,
+        call: &Call<UpdateProfileRequest>,
+        patch: &Patch,
+        etag: &str,
+    ) -> Result<UpdateProfileResponse, Error> {
         let unit = self.outbox.begin().await?;
         let before = profiles::lock(&*unit, &call.permit).await?.ok_or(Error::ProfileNotFound)?;
-        if !wanted.etag.is_empty() && wanted.etag != etag::of(before.user, before.version) {
+        if !etag.is_empty() && etag != etag::of(before.user, before.version) {
             return Err(Error::EtagMismatch);
         }
         let fields = patch.apply(&before.fields).map_err(|rule| Error::Invalid(vec![rule]))?;
@@ -64,7 +76,7 @@ impl ProfileService for Api {
             ..before
         };
         profiles::save(&*unit, &call.permit, &after).await?;
-        record(&unit, &call, &after, &changed).await?;
+        record(&unit, call, &after, &changed).await?;
         unit.commit().await?;
         Ok(UpdateProfileResponse { profile: Some(convert::message(&after)) })
     }

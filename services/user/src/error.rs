@@ -37,6 +37,23 @@ pub enum Error {
     Refused(#[from] Fault),
 }
 
+impl Error {
+    /// Whether the transaction lost against another and never was: doing it
+    /// again is right.
+    pub(crate) fn is_conflict(&self) -> bool {
+        use countersign_events::Error as Outbox;
+        match self {
+            Self::Database(error)
+            | Self::Events(Outbox::Database(error))
+            | Self::Audit(
+                countersign_audit::Error::Database(error)
+                | countersign_audit::Error::Unit(Outbox::Database(error)),
+            ) => database::is_conflict(error),
+            _ => false,
+        }
+    }
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {

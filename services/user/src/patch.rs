@@ -49,16 +49,16 @@ impl Patch {
     ///
     /// # Errors
     /// The metadata would have more entries than are allowed.
-    pub fn apply(self, before: &Fields) -> Result<Fields, Violation> {
+    pub fn apply(&self, before: &Fields) -> Result<Fields, Violation> {
         let mut after = before.clone();
-        for (field, value) in self.texts {
-            after.set(field, value);
+        for (field, value) in &self.texts {
+            after.set(*field, value.clone());
         }
-        match self.metadata {
-            MetadataPatch::Replace(entries) => after.metadata = entries,
+        match &self.metadata {
+            MetadataPatch::Replace(entries) => after.metadata.clone_from(entries),
             MetadataPatch::Edit { set, remove } => {
                 after.metadata.retain(|key, _| !remove.contains(key));
-                after.metadata.extend(set);
+                after.metadata.extend(set.clone());
             }
         }
         match metadata::check_count(&after.metadata) {

@@ -1,6 +1,12 @@
 //! Which tokens get past the layer, and which do not.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use countersign_tokens::{Binding, Claims, RefreshKey, RefreshToken, sign};
 use countersign_types::SessionId;
@@ -165,4 +171,39 @@ async fn tokens_that_differ_in_roles_only_do_not_share_a_memory() {
     let auditor = Claims { roles: vec!["auditor".to_owned()], ..plain.clone() };
     assert!(world.call(COUNT, &signed(&auditor), "").await.is_ok());
     assert!(world.call(COUNT, &signed(&plain), "").await.is_err());
+}
+
+fn not_ready() -> (Code, String) {
+    (Code::Unavailable, "GUARD_NOT_READY".to_owned())
+}
+
+#[tokio::test]
+async fn without_any_key_the_guard_is_not_ready() {
+    let world = World::default();
+    let token = world.token();
+    world.ring.replace(Vec::new());
+    assert_eq!(refusal(&world.call(GET, &token, "lamp").await), not_ready());
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_refused_only_where_the_ring_is_certain_to_be_complete() {
+    let current = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&current);
+    let world = World::with(|builder| builder.ring_is_current(move || asked.load(Relaxed)));
+    let token = world.token();
+    world.ring.replace(vec![OTHER_KEY.verification_key()]);
+    assert_eq!(refusal(&world.call(GET, &token, "lamp").await), not_ready());
+    current.store(true, Relaxed);
+    let answer = world.call(GET, &token, "lamp").await;
+    assert_eq!(refusal(&answer), unauthenticated("TOKEN_INVALID"));
+}
+
+#[tokio::test]
+async fn a_guard_that_can_learn_of_no_revocation_lets_nobody_in() {
+    let world = World::default();
+    let token = world.token();
+    world.revocations.mark_stale();
+    assert_eq!(refusal(&world.call(GET, &token, "lamp").await), not_ready());
+    world.revocations.mark_ready();
+    assert!(world.call(GET, &token, "lamp").await.is_ok());
 }

@@ -49,6 +49,26 @@ pub fn fault(error: &DbErr) -> Fault {
     }
 }
 
+/// Whether the engine undid a transaction because it could not be ordered
+/// among others: a serialization failure (40001) or a deadlock (40P01). Nothing
+/// of it took place, also where the commit failed so, and doing it all again is
+/// right (PostgreSQL, section 13.5).
+#[must_use]
+pub fn is_conflict(error: &DbErr) -> bool {
+    is_postgres(error, |code| matches!(code, "40001" | "40P01"))
+}
+
+/// Whether PostgreSQL, or an engine that speaks like it, said one of these codes.
+pub(super) fn is_postgres(error: &DbErr, codes: impl Fn(&str) -> bool) -> bool {
+    let Some(sqlx::Error::Database(database)) = driver(error) else { return false };
+    database.try_downcast_ref::<SqlxSqliteError>().is_none()
+        && database.code().is_some_and(|code| codes(&code))
+}
+
+pub(super) fn is_busy(error: &DbErr) -> bool {
+    trouble(error) == Trouble::Busy
+}
+
 fn trouble(error: &DbErr) -> Trouble {
     if let DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) = error {
         return Trouble::Busy;

@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use countersign_mesh::{config::DatabaseConfig, database};
+use countersign_mesh::{
+    config::DatabaseConfig,
+    database::{self, Progress},
+};
 use countersign_types::{Code, Fault};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 use sea_orm_migration::{
@@ -156,6 +159,68 @@ impl MigrationTrait for Things {
         manager.get_connection().execute_unprepared("CREATE TABLE thing (id INTEGER)").await?;
         Ok(())
     }
+}
+
+/// The version after this one.
+struct Later;
+
+struct Others;
+
+impl MigratorTrait for Later {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Things), Box::new(Others)]
+    }
+}
+
+impl MigrationName for Others {
+    fn name(&self) -> &str {
+        "others"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Others {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared("CREATE TABLE other (id INTEGER)").await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_version_runs_on_the_tables_of_the_next() {
+    let opened = open(&DatabaseConfig::default()).await;
+    database::migrate::<Migrator>(&opened.database).await.unwrap();
+    assert_eq!(database::pending::<Later>(&opened.database).await.unwrap(), ["others"]);
+    database::migrate::<Later>(&opened.database).await.unwrap();
+    assert!(database::pending::<Migrator>(&opened.database).await.unwrap().is_empty());
+    database::migrate::<Migrator>(&opened.database).await.unwrap();
+    opened.run("INSERT INTO other VALUES (1)").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_many_that_migrate_at_once_one_does() {
+    let opened = open(&DatabaseConfig::default()).await;
+    let run = async || {
+        let mut done = Vec::new();
+        let mut tell = |progress: Progress<'_>| {
+            if let Progress::Done(name, _) = progress {
+                done.push(name.to_owned());
+            }
+        };
+        database::migrate_telling::<Later>(&opened.database, &mut tell).await.unwrap();
+        done
+    };
+    let done = futures::future::join_all((0..6).map(|_| run())).await;
+    let mut done = done.concat();
+    done.sort();
+    assert_eq!(done, ["others", "things"]);
+}
+
+#[tokio::test]
+async fn looking_for_migrations_writes_nothing() {
+    let opened = open(&DatabaseConfig::default()).await;
+    assert_eq!(database::pending::<Migrator>(&opened.database).await.unwrap(), ["things"]);
+    assert!(opened.run("SELECT * FROM seaql_migrations").await.is_err());
 }
 
 #[tokio::test]

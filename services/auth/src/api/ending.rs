@@ -1,10 +1,13 @@
 //! Ending sessions: logging out, and revoking from afar. Ending what has ended
 //! changes nothing and is no error.
 
+use std::time::Duration;
+
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
 use countersign_events::Unit;
 use countersign_guard::{Caller, Peer, Permit};
+use countersign_mesh::database;
 use countersign_types::SessionId;
 
 use super::Auth;
@@ -18,6 +21,8 @@ use crate::{
 
 /// Sessions that one transaction ends: nobody else can write meanwhile.
 const BATCH: u64 = 100;
+/// How long a call waits for the broker to pass the word on.
+const ANNOUNCING: Duration = Duration::from_millis(100);
 
 impl Auth {
     pub(crate) async fn log_out(&self, caller: &Caller, peer: &Peer) -> Result<(), Error> {
@@ -62,20 +67,34 @@ impl Auth {
     ) -> Result<usize, Error> {
         let mut count = 0;
         loop {
-            let unit = self.outbox.begin().await?;
-            let revoked = revocation::all(&*unit, permit, keep, BATCH, self.now()).await?;
-            if revoked.is_empty() {
-                unit.rollback().await?;
-                return Ok(count);
+            let some = || self.end_some(permit, caller, keep, peer);
+            match database::retry(Error::is_conflict, some).await? {
+                0 => return Ok(count),
+                ended => count += ended,
             }
-            count += revoked.len();
-            self.record(&unit, "revoked", caller, &revoked, peer).await?;
-            self.finish(unit, &revoked, Reason::Revoked).await?;
         }
     }
 
-    /// Appends the events, commits, and refuses the tokens here at once; the
-    /// event does the same again, should this process die in between.
+    async fn end_some(
+        &self,
+        permit: &Permit,
+        caller: &Caller,
+        keep: Option<SessionId>,
+        peer: &Peer,
+    ) -> Result<usize, Error> {
+        let unit = self.outbox.begin().await?;
+        let revoked = revocation::all(&*unit, permit, keep, BATCH, self.now()).await?;
+        if revoked.is_empty() {
+            unit.rollback().await?;
+            return Ok(0);
+        }
+        self.record(&unit, "revoked", caller, &revoked, peer).await?;
+        self.finish(unit, &revoked, Reason::Revoked).await?;
+        Ok(revoked.len())
+    }
+
+    /// Appends the events, commits, and refuses the tokens: here at once, in
+    /// every other process as soon as it hears, and for certain with the event.
     pub(super) async fn finish(
         &self,
         unit: Unit,
@@ -91,8 +110,16 @@ impl Auth {
             };
             unit.append(session.as_uuid(), &event).await?;
         }
-        unit.commit().await?;
+        let events = unit.commit_events().await?;
         revoked.iter().for_each(|revoked| self.refuse_tokens(revoked.session));
+        let told = async {
+            for event in events.iter().filter(|event| event.is::<SessionRevoked>()) {
+                self.bus.announce(event).await;
+            }
+        };
+        if tokio::time::timeout(ANNOUNCING, told).await.is_err() {
+            tracing::debug!("the broker is slow: the event tells of the revocation");
+        }
         Ok(())
     }
 

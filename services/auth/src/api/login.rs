@@ -14,6 +14,7 @@ use countersign_contracts::{
 };
 use countersign_events::Unit;
 use countersign_guard::Peer;
+use countersign_mesh::database;
 use countersign_types::{Email, SessionId, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
@@ -49,7 +50,8 @@ impl Auth {
         match self.verify(&email, password, peer).await {
             Ok(Some((account, renewal))) => {
                 let label = label(device_label, peer);
-                let started = self.start(account, renewal, label, peer).await;
+                let start = || self.start(account.id, renewal.as_ref(), &label, peer);
+                let started = database::retry(Error::is_conflict, start).await;
                 match &started {
                     Ok(_) => attempt.succeeded(),
                     // The password was right; it is not its owner who failed.
@@ -109,23 +111,23 @@ impl Auth {
 
     async fn start(
         &self,
-        verified: Account,
-        renewal: Option<Renewal>,
-        label: String,
+        verified: UserId,
+        renewal: Option<&Renewal>,
+        label: &str,
         peer: &Peer,
     ) -> Result<LoginResponse, Error> {
         let unit = self.outbox.begin().await?;
         // Read again, and held until the commit: hashing took its time.
-        let account = account::hold(&*unit, verified.id).await?.ok_or(Error::BadCredentials)?;
+        let account = account::hold(&*unit, verified).await?.ok_or(Error::BadCredentials)?;
         if account.status != Status::Active {
             unit.rollback().await?;
             self.record_failure(Some(account.id), LoginFailureReason::NotActive, peer).await?;
             return Err(Error::AccountPending);
         }
-        let row = self.new_session(account.id, label, peer);
+        let row = self.new_session(account.id, label.to_owned(), peer);
         session::create(&*unit, &row).await?;
         if let Some(Renewal { old, new }) = renewal {
-            credential::renew(&*unit, account.id, &old, new, self.now()).await?;
+            credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
         record_success(&unit, &row, peer).await?;
         unit.commit().await?;
@@ -165,6 +167,16 @@ impl Auth {
     /// The same work for an account and for none. Failures have no order: the
     /// event belongs to no aggregate.
     async fn record_failure(
+        &self,
+        user: Option<UserId>,
+        reason: LoginFailureReason,
+        peer: &Peer,
+    ) -> Result<(), Error> {
+        let record = || self.try_record_failure(user, reason, peer);
+        database::retry(Error::is_conflict, record).await
+    }
+
+    async fn try_record_failure(
         &self,
         user: Option<UserId>,
         reason: LoginFailureReason,

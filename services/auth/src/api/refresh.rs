@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::RefreshReuseDetected;
+use countersign_mesh::database;
 use countersign_tokens::RefreshToken;
 use countersign_types::Timestamp;
 
@@ -33,7 +34,8 @@ impl Auth {
         let token = self.issuer.read(refresh_token)?;
         let now = self.now();
         let idle_expire = now.plus(self.config.session.idle_lifetime);
-        let grant = match refresh::rotate(self.db(), &token, now, idle_expire).await? {
+        let rotate = || refresh::rotate(self.db(), &token, now, idle_expire);
+        let grant = match database::retry(Error::is_conflict, rotate).await? {
             Some(grant) => grant,
             None => self.repeat(&token, address).await?,
         };
@@ -58,7 +60,8 @@ impl Auth {
                 Ok(grant(&session, account))
             }
             1.. => {
-                self.end_reused(token, &session, address).await?;
+                let end = || self.end_reused(token, &session, address);
+                database::retry(Error::is_conflict, end).await?;
                 Err(Error::RefreshReused)
             }
             // It became live between the two statements.

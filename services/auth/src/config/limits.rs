@@ -10,6 +10,10 @@ use super::{
 use crate::Error;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// The longest that an access token can be set to live. What was revoked is
+/// remembered for so long by guards that do not know the setting.
+pub const MAX_ACCESS_TOKEN_LIFETIME: Duration = HOUR;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
@@ -78,7 +82,7 @@ impl DelayConfig {
 impl SessionConfig {
     fn validate(&self) -> Result<(), Error> {
         let access = self.access_token_lifetime;
-        within("session.access_token_lifetime", access, 10 * SECOND..=HOUR)?;
+        within("session.access_token_lifetime", access, 10 * SECOND..=MAX_ACCESS_TOKEN_LIFETIME)?;
         within("session.idle_lifetime", self.idle_lifetime, access..=2 * YEAR)?;
         within("session.absolute_lifetime", self.absolute_lifetime, self.idle_lifetime..=5 * YEAR)?;
         within("session.grace_window", self.grace_window, Duration::ZERO..=60 * SECOND)?;

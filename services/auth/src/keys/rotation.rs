@@ -2,9 +2,14 @@
 //! until the last of its tokens is dead, so a rotation refuses no valid token.
 //!
 //! A key goes on signing until its successor takes over, however long the
-//! server was away; and a key has one successor, whoever makes it first.
+//! server was away; and a key has one successor, whoever makes it first: the
+//! column is unique. No replica can take another's place by mistake, as it
+//! could with a lease that runs out while its holder sleeps.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::SigningKeyChanged;
@@ -46,10 +51,16 @@ pub struct Announced {
 #[derive(Clone, Copy)]
 pub(crate) struct Periods {
     rotation: Duration,
-    /// From the row of a new key to its first token.
     announce: Duration,
     /// How long a key verifies after it has stopped signing.
     retirement: Duration,
+}
+
+impl Periods {
+    /// From the row of a new key to its first token.
+    pub(crate) const fn announce(self) -> Duration {
+        self.announce
+    }
 }
 
 impl From<&Config> for Periods {
@@ -74,6 +85,7 @@ impl Rotation {
     /// # Errors
     /// [`Error::Database`], and [`Error::Seal`] for a key that does not open.
     pub async fn step(&self) -> Result<(), Error> {
+        let since = Instant::now();
         let now = self.outbox.clock().now();
         let mut rows = signing_key::all(self.outbox.db()).await?;
         let mut changed = false;
@@ -93,7 +105,7 @@ impl Rotation {
             rows = signing_key::all(self.outbox.db()).await?;
         }
         rows.retain(|row| Life::from(row).state(now) != State::Removed);
-        self.store.load(&rows, &self.master)
+        self.store.load(&rows, &self.master, since)
     }
 
     /// Steps until `cancel`.
