@@ -51,7 +51,7 @@ test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run eve
 
 .PHONY: crash
 crash: build $(TOOLS) ## kill, stop and cut under load, ROUNDS times, and look for what is lost
-	@ROUNDS=$(ROUNDS) SEED=$(SEED) $(dir $(BINARY))crash
+	@ROUNDS=$(ROUNDS) SEED=$(SEED) TOPOLOGY=$(TOPOLOGY) $(dir $(BINARY))crash
 
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts

@@ -30,6 +30,7 @@ use fleet::Fleet;
 use history::History;
 use record::Record;
 
+pub use fleet::Layout;
 pub use history::Harm;
 
 /// How the history calls what is done to the system.
@@ -44,6 +45,8 @@ const SIGNS_OF_LIFE: u64 = 4;
 /// What a campaign is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Campaign {
+    /// How the system is spread over processes.
+    pub layout: Layout,
     /// How many things happen to the system.
     pub rounds: u32,
     /// What is drawn from it is the same each time.
@@ -68,7 +71,7 @@ impl Campaign {
     /// The system does not start, or the history cannot be written.
     pub async fn run(self, folder: &Path, mut progress: impl FnMut(String)) -> Verdict {
         let history = Arc::new(History::new());
-        let mut fleet = Fleet::embedded().await;
+        let mut fleet = Fleet::start_all(self.layout).await;
         let doors = fleet.doors();
         let mut dice = Dice::new(self.seed);
         let mut all = Vec::new();
@@ -112,10 +115,10 @@ impl Campaign {
         let mut report = String::new();
         if !harms.is_empty() {
             let kept = history.keep(folder, self.seed).expect("the history can be written");
-            let Self { rounds, seed } = self;
+            let Self { layout, rounds, seed } = self;
             report = history.report();
             report.push_str(&format!(
-                "\nseed {seed}, {rounds} rounds; the whole history is in {}",
+                "\nseed {seed}, {rounds} rounds, {layout}; the whole history is in {}",
                 kept.display()
             ));
         }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use nats::{Cluster, Nats};
 pub use postgres::{Postgres, Safety};
+pub use shared::NewDatabase;
 
 /// A file that `make tools` installs.
 ///

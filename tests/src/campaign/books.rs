@@ -18,24 +18,16 @@ use super::{
     history::History,
     record::{Record, SessionState},
 };
-use crate::Ledger;
+use crate::ledger::{Ledger, ids};
 
 /// Who is behind a finding that concerns everybody.
 const BOOKS: &str = "books";
-
-/// Consumers with an inbox, and what they take. Both are named by the services,
-/// and never change.
-const CONSUMERS: [(&str, &str); 3] = [
-    ("user.profile_creation", "UserCreated"),
-    ("user.activity", "UserLoggedOut"),
-    ("auth.activation", "ProfileCreated"),
-];
 
 /// Waits until every event has arrived everywhere.
 pub(super) async fn settle(ledger: &Ledger, history: &History) {
     let deadline = Instant::now() + LONGEST;
     loop {
-        let missing = missing(ledger).await;
+        let missing = ledger.on_the_way().await;
         if missing.is_empty() {
             return;
         }
@@ -45,36 +37,6 @@ pub(super) async fn settle(ledger: &Ledger, history: &History) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// What has not arrived yet.
-async fn missing(ledger: &Ledger) -> Vec<String> {
-    let mut missing = Vec::new();
-    for (name, db) in [("auth", &ledger.auth), ("user", &ledger.user)] {
-        let unpublished = "SELECT count(*) AS n FROM outbox WHERE published_time IS NULL";
-        let unpublished = Ledger::number(db, unpublished).await;
-        if unpublished > 0 {
-            missing.push(format!("{unpublished} events of {name} are not published"));
-        }
-    }
-    for (consumer, kind) in CONSUMERS {
-        let (from, to) = if consumer.starts_with("user") {
-            (&ledger.auth, &ledger.user)
-        } else {
-            (&ledger.user, &ledger.auth)
-        };
-        let kind = format!("countersign.events.v1.{kind}");
-        let sent = ids(from, &format!("SELECT id FROM outbox WHERE kind = '{kind}'")).await;
-        let seen = format!("SELECT event_id AS id FROM inbox WHERE consumer = '{consumer}'");
-        let seen = ids(to, &seen).await;
-        let dead = format!("SELECT event_id AS id FROM dead_letters WHERE consumer = '{consumer}'");
-        let dead = ids(to, &dead).await;
-        let lost = sent.iter().filter(|id| !seen.contains(id) && !dead.contains(id)).count();
-        if lost > 0 {
-            missing.push(format!("{lost} {kind} have not reached {consumer}"));
-        }
-    }
-    missing
 }
 
 /// Holds the tables against each other, and against what was acknowledged.
@@ -161,12 +123,6 @@ fn same(history: &History, left: &str, one: &BTreeSet<Uuid>, right: &str, two: &
         let (there, missing) = if one.contains(id) { (left, right) } else { (right, left) };
         history.find(Harm::Lost, BOOKS, format_args!("{id} is in {there}, not in {missing}"));
     }
-}
-
-async fn ids(db: &DatabaseConnection, sql: &str) -> BTreeSet<Uuid> {
-    let statement = Statement::from_string(db.get_database_backend(), sql);
-    let rows = db.query_all_raw(statement).await.expect("the query runs");
-    rows.iter().map(|row| row.try_get("", "id").expect("a column id")).collect()
 }
 
 /// How many events of a kind there are of each `id`.

@@ -1,85 +1,69 @@
 //! The processes of a campaign, and the wires between them and the load.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+mod member;
+mod plan;
 
-use tempfile::TempDir;
+use std::{path::PathBuf, time::Instant};
 
 use super::caller::{Doors, LONGEST};
-use crate::{Executable, Ledger, Process, Proxy, Weather};
+use crate::{Executable, Folder, Ledger, Proxy, Weather};
+use member::{Member, Program};
 
-/// What the processes are told, so that only faults hold anybody up, and so
-/// that a session that a fault interrupts is not taken for a stolen one.
-const SETTINGS: [(&str, &str); 8] = [
-    ("COUNTERSIGN_AUTH__HASHING__MEMORY_KIB", "7168"),
-    ("COUNTERSIGN_AUTH__HASHING__ITERATIONS", "1"),
-    ("COUNTERSIGN_AUTH__THROTTLE__REGISTRATIONS_PER_MINUTE", "100000"),
-    ("COUNTERSIGN_AUTH__THROTTLE__OVERALL_PER_SECOND", "100000"),
-    ("COUNTERSIGN_AUTH__SESSION__ACCESS_TOKEN_LIFETIME", "1h"),
-    ("COUNTERSIGN_AUTH__SESSION__GRACE_WINDOW", "1m"),
-    ("COUNTERSIGN_LOG__LEVEL", "warn"),
-    ("COUNTERSIGN_SERVER__DRAIN_TIMEOUT", "2s"),
-];
-
-/// A process that is killed, stopped and started again.
-struct Member {
-    name: String,
-    executable: Executable,
-    process: Option<Process>,
-    /// The wire in front of it: its own port changes, that of the wire does not.
-    wire: usize,
-}
-
-struct Wire {
-    name: String,
-    proxy: Proxy,
-}
+pub use plan::Layout;
 
 /// The whole system.
 pub(super) struct Fleet {
     members: Vec<Member>,
     wires: Vec<Wire>,
+    /// Those that never have a fault, for who looks from outside.
+    sound: Vec<Wire>,
     /// Runs the commands of operators.
     operator: Executable,
-    data: PathBuf,
-    _folder: TempDir,
+    place: Place,
+    _folder: Folder,
+}
+
+/// A connection that can have a fault.
+struct Wire {
+    /// From where to where.
+    name: String,
+    proxy: Proxy,
+    /// The member at its end.
+    to: usize,
+    /// Whose callers come through it: the load, or other processes.
+    door: Option<super::caller::Service>,
+}
+
+/// Where the databases are.
+enum Place {
+    Folder(PathBuf),
+    /// The URLs of auth and user, through a sound wire.
+    Server {
+        auth: String,
+        user: String,
+    },
 }
 
 impl Fleet {
-    /// Everything in one process.
-    pub(super) async fn embedded() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let data = folder.path().join("data");
-        let executable = SETTINGS
-            .iter()
-            .fold(Executable::on(&data), |executable, (name, value)| executable.with(name, value));
-        let mut fleet = Self {
-            members: Vec::new(),
-            wires: Vec::new(),
-            operator: executable.clone(),
-            data,
-            _folder: folder,
-        };
-        fleet.add("countersign", executable).await;
-        fleet
-    }
-
-    async fn add(&mut self, name: &str, executable: Executable) {
-        let (name, wire) = (name.to_owned(), self.wires.len());
-        self.wires.push(Wire { name: name.clone(), proxy: Proxy::start(None).await });
-        self.members.push(Member { name, executable, process: None, wire });
-        self.start(self.members.len() - 1).await;
-    }
-
+    /// The addresses that the load calls.
     pub(super) fn doors(&self) -> Doors {
-        let all: Vec<_> = self.wires.iter().map(|wire| wire.proxy.address()).collect();
-        Doors { auth: all.clone(), user: all }
+        use super::caller::Service::{Auth, User};
+        let to = |service| {
+            let doors = self.wires.iter().filter(|wire| wire.door == Some(service));
+            doors.map(|wire| wire.proxy.address()).collect::<Vec<_>>()
+        };
+        let (auth, mut user) = (to(Auth), to(User));
+        if user.is_empty() {
+            user.clone_from(&auth);
+        }
+        Doors { auth, user }
     }
 
     pub(super) async fn ledger(&self) -> Ledger {
-        Ledger::open(&self.data).await
+        match &self.place {
+            Place::Folder(data) => Ledger::open(data).await,
+            Place::Server { auth, user } => Ledger::connect(auth, user).await,
+        }
     }
 
     /// How many processes there are.
@@ -89,6 +73,13 @@ impl Fleet {
 
     pub(super) fn member_name(&self, member: usize) -> &str {
         &self.members[member].name
+    }
+
+    /// The brokers among the processes.
+    pub(super) fn brokers(&self) -> Vec<usize> {
+        let members = self.members.iter().enumerate();
+        let brokers = members.filter(|(_, member)| matches!(member.program, Program::Nats(_)));
+        brokers.map(|(at, _)| at).collect()
     }
 
     /// How many wires there are.
@@ -106,37 +97,33 @@ impl Fleet {
     /// # Panics
     /// It never comes up.
     pub(super) async fn start(&mut self, member: usize) {
-        let member = &mut self.members[member];
-        let deadline = Instant::now() + LONGEST;
-        let process = loop {
-            match member.executable.try_start().await {
-                Ok(process) => break process,
-                Err(said) if Instant::now() > deadline => {
-                    panic!("{} does not start: {said}", member.name)
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        };
-        self.wires[member.wire].proxy.lead_to(process.address());
-        member.process = Some(process);
+        let address = self.members[member].start(Instant::now() + LONGEST).await;
+        for wire in self.wires.iter().chain(&self.sound).filter(|wire| wire.to == member) {
+            wire.proxy.lead_to(address);
+        }
     }
 
     /// Ends a process with a signal that it cannot hold off.
     pub(super) async fn kill(&mut self, member: usize) {
-        if let Some(process) = self.members[member].process.take() {
-            process.kill().await;
-        }
+        self.members[member].kill().await;
     }
 
-    /// Starts a process and ends it in the midst of that.
-    pub(super) async fn start_and_kill(&self, member: usize, after: Duration) {
-        self.members[member].executable.start_and_kill(after).await;
+    /// Starts a process and ends it in the midst of that, where it is one of ours.
+    pub(super) async fn start_and_kill(&self, member: usize, after: std::time::Duration) {
+        if let Program::Server { executable, .. } = &self.members[member].program {
+            executable.start_and_kill(after).await;
+        }
     }
 
     /// Sends a signal to a process that runs.
     pub(super) async fn signal(&mut self, member: usize, signal: &str) {
-        if let Some(process) = &mut self.members[member].process {
-            process.signal(signal).await;
+        self.members[member].signal(signal).await;
+    }
+
+    /// Removes what brokers that have ended had stored.
+    pub(super) fn lose_store(&self, member: usize) {
+        if let Program::Nats(nats) = &self.members[member].program {
+            nats.lose_store();
         }
     }
 
@@ -149,17 +136,15 @@ impl Fleet {
     }
 
     /// Ends all processes in good order and starts them again; names those that
-    /// did not leave in good order.
+    /// did not leave in good order. Engines end last and start first.
     pub(super) async fn restart(&mut self) -> Vec<String> {
         let mut unruly = Vec::new();
         for member in &mut self.members {
-            if let Some(process) = member.process.take()
-                && !process.stop().await
-            {
+            if !member.stop().await {
                 unruly.push(member.name.clone());
             }
         }
-        for member in 0..self.members.len() {
+        for member in (0..self.members.len()).rev() {
             self.start(member).await;
         }
         unruly

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Harm, SCHEDULE, fleet::Fleet, history::History};
 use crate::{Weather, dice::Dice};
 
+/// What an operator does to publish everything again.
+const REPLAY: [&str; 4] = ["events", "replay", "--since", "1d"];
+
 /// One thing that happens to the system, and passes.
 #[derive(Clone, Copy, Debug)]
 enum Act {
@@ -22,12 +25,24 @@ enum Act {
     Restart,
     /// An operator publishes everything again.
     Replay,
+    /// All brokers forget everything; an operator refills the stream.
+    LoseStream,
+    /// One broker of several forgets everything, and gets it from the others.
+    LoseNode { member: usize },
 }
 
 impl Act {
     fn draw(dice: &mut Dice, fleet: &Fleet) -> Self {
         let member = dice.below(fleet.members());
         let wire = dice.below(fleet.wires());
+        let brokers = fleet.brokers();
+        if !brokers.is_empty() && dice.below(20) == 0 {
+            return match brokers.as_slice() {
+                [_] => Self::LoseStream,
+                several if dice.below(3) > 0 => Self::LoseNode { member: *dice.pick(several) },
+                _ => Self::LoseStream,
+            };
+        }
         match dice.below(20) {
             0..6 => Self::Kill { member },
             6..8 => Self::KillTwice { member, after: dice.millis(0, 60) },
@@ -59,6 +74,10 @@ impl Act {
             Self::Reset { wire } => format!("wire to {}: reset", fleet.wire_name(wire)),
             Self::Restart => "restart everything".to_owned(),
             Self::Replay => "replay all events".to_owned(),
+            Self::LoseStream => "delete the whole store of all brokers, and replay".to_owned(),
+            Self::LoseNode { member } => {
+                format!("delete the store of {}", fleet.member_name(member))
+            }
         }
     }
 }
@@ -95,9 +114,22 @@ pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) 
                 history.find(Harm::Wronged, &name, "does not end in good order");
             }
         }
-        Act::Replay => {
-            let replayed = fleet.operate(&["events", "replay", "--since", "1d"]).await;
-            operated(history, replayed);
+        Act::Replay => operated(history, fleet.operate(&REPLAY).await),
+        Act::LoseStream => {
+            let brokers = fleet.brokers();
+            for &broker in &brokers {
+                fleet.kill(broker).await;
+            }
+            for broker in brokers {
+                fleet.lose_store(broker);
+                fleet.start(broker).await;
+            }
+            operated(history, fleet.operate(&REPLAY).await);
+        }
+        Act::LoseNode { member } => {
+            fleet.kill(member).await;
+            fleet.lose_store(member);
+            fleet.start(member).await;
         }
     }
     history.note(SCHEDULE, "over");
