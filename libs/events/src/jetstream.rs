@@ -30,7 +30,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, Semaphore, watch},
     task::JoinSet,
     time::Instant,
 };
@@ -59,6 +59,8 @@ pub(crate) struct JetStream {
     /// The number of the connection on which the stream was last checked; 0 for none.
     checked: AtomicU64,
     checking: Mutex<Checking>,
+    /// For each event that is being handled, whoever consumes it.
+    hands: Arc<Semaphore>,
     meter: RoadMeter,
 }
 
@@ -78,6 +80,7 @@ impl JetStream {
             .max_ack_inflight(INFLIGHT)
             .backpressure_on_inflight(true)
             .build(client.clone());
+        let hands = Arc::new(Semaphore::new(options.parallel.max(1)));
         Ok(Self {
             options,
             client,
@@ -86,6 +89,7 @@ impl JetStream {
             connected,
             checked: AtomicU64::new(0),
             checking: Mutex::default(),
+            hands,
             meter: RoadMeter::new(),
         })
     }

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::{AckKind, consumer::pull::Batch, message::Acker};
 use futures::StreamExt;
 use tokio::{
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
@@ -63,7 +64,7 @@ impl JetStream {
             while running.len() < parallel
                 && let Some(delivery) = lanes.next()
             {
-                running.spawn(handle(consumer.clone(), delivery));
+                running.spawn(handle(Arc::clone(&self.hands), consumer.clone(), delivery));
             }
             // Half empty is worth a request; with a batch open it never exceeds `most`.
             if batch.is_none() && lanes.len() <= most / 2 && Instant::now() >= pull_after {
@@ -127,7 +128,9 @@ impl JetStream {
 }
 
 /// Delivers one event and answers the broker.
-async fn handle(consumer: Consumer, delivery: Arc<Delivery>) -> Handled {
+async fn handle(hands: Arc<Semaphore>, consumer: Consumer, delivery: Arc<Delivery>) -> Handled {
+    // It is never closed.
+    let hand = hands.acquire().await;
     let event = &delivery.event;
     let outcome = match &delivery.malformed {
         Some(reason) => consumer.bury(event, reason).await,
@@ -137,6 +140,7 @@ async fn handle(consumer: Consumer, delivery: Arc<Delivery>) -> Handled {
         }
         None => consumer.bury(event, "UNKNOWN: nobody here takes this kind").await,
     };
+    drop(hand);
     let wait = match outcome {
         Ok(()) => {
             // Without an answer it comes again, and is recognised.
