@@ -27,10 +27,10 @@ use crate::{Consumer, Error, Nack};
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 
 /// The wait of an event that this version does not know: a newer one may.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// Deliveries of an event that no version knows before it is a dead letter.
-const UNKNOWN_DELIVERIES: u32 = 60;
+const UNKNOWN_DELIVERIES: u32 = 300;
 
 /// The most time that the events in hand get at the end.
 const END: Duration = Duration::from_secs(5);
