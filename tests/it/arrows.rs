@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("countersign-contracts", &["types", "guard", "codegen"]),
     // Somebody else's contracts, as the tests of the generator see them.
     ("countersign-codegen-fixture", &["types", "guard", "codegen"]),
-    ("countersign-events", &["contracts", "types"]),
+    ("countersign-events", &["types"]),
     ("countersign-audit", &["events", "types"]),
     ("countersign-mesh", &["contracts", "types"]),
     ("countersign-auth", SERVICE),

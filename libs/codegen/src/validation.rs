@@ -14,6 +14,7 @@ mod field;
 mod number;
 mod scope;
 mod text;
+mod value;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -48,7 +48,7 @@ struct Inner {
 enum Road {
     /// The sender keeps the channel open that says it is always there.
     Memory(watch::Sender<bool>),
-    JetStream(Box<JetStream>),
+    JetStream(Arc<JetStream>),
 }
 
 impl Bus {
@@ -67,7 +67,7 @@ impl Bus {
     /// # Errors
     /// [`Error::Setup`]: an address, file or certificate cannot be used.
     pub async fn jetstream(options: JetStreamOptions) -> Result<Self, Error> {
-        Ok(Self::on(Road::JetStream(Box::new(JetStream::open(options).await?))))
+        Ok(Self::on(Road::JetStream(Arc::new(JetStream::open(options).await?))))
     }
 
     fn on(road: Road) -> Self {
@@ -121,7 +121,7 @@ impl Bus {
             Road::Memory(_) => cancel.cancelled().await,
             Road::JetStream(jetstream) => {
                 let consumers = self.consumers(|_| true);
-                jetstream.run(&consumers, &self.followings(), &cancel).await;
+                Arc::clone(jetstream).run(consumers, self.followings(), cancel).await;
             }
         }
     }

@@ -54,6 +54,9 @@ pub enum Error {
         /// Its length in bytes.
         length: usize,
     },
+    /// The process stops while a change is being made permanent.
+    #[error("the process stopped before a commit was answered")]
+    Interrupted,
 }
 
 impl Error {
@@ -71,7 +74,7 @@ impl Error {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
-            Error::Database(_) => {
+            Error::Database(_) | Error::Interrupted => {
                 Self::new(Code::Unavailable, "STORAGE_UNAVAILABLE", "the storage is not available")
                     .retry_after(Duration::from_secs(1))
             }

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -100,8 +101,13 @@ impl Following {
 
     /// Applies the event, where it is of a kind that is followed.
     pub(crate) fn apply(&self, event: &Event) {
-        if self.0.follower.kinds.contains(&event.kind) {
-            (self.0.follower.apply)(event);
+        if !self.0.follower.kinds.contains(&event.kind) {
+            return;
+        }
+        // A panic must not end the task that reads for it.
+        let applied = catch_unwind(AssertUnwindSafe(|| (self.0.follower.apply)(event)));
+        if applied.is_err() {
+            tracing::error!(follower = self.name(), event.id = %event.id, "a follower panicked");
         }
     }
 

@@ -12,7 +12,10 @@ mod window;
 use std::{
     fmt,
     future::Future,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,9 +29,9 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use futures::future::join_all;
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, Semaphore, watch},
+    task::JoinSet,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -56,6 +59,8 @@ pub(crate) struct JetStream {
     /// The number of the connection on which the stream was last checked; 0 for none.
     checked: AtomicU64,
     checking: Mutex<Checking>,
+    /// For each event that is being handled, whoever consumes it.
+    hands: Arc<Semaphore>,
     meter: RoadMeter,
 }
 
@@ -75,6 +80,7 @@ impl JetStream {
             .max_ack_inflight(INFLIGHT)
             .backpressure_on_inflight(true)
             .build(client.clone());
+        let hands = Arc::new(Semaphore::new(options.parallel.max(1)));
         Ok(Self {
             options,
             client,
@@ -83,6 +89,7 @@ impl JetStream {
             connected,
             checked: AtomicU64::new(0),
             checking: Mutex::default(),
+            hands,
             meter: RoadMeter::new(),
         })
     }
@@ -130,26 +137,32 @@ impl JetStream {
         }
     }
 
-    /// Pulls for all consumers and follows for all followers, until `cancel`.
+    /// Pulls for all consumers and follows for all followers, each on a task
+    /// of its own, until `cancel`.
     pub(crate) async fn run(
-        &self,
-        consumers: &[Consumer],
-        followings: &[Following],
-        cancel: &CancellationToken,
+        self: Arc<Self>,
+        consumers: Vec<Consumer>,
+        followings: Vec<Following>,
+        cancel: CancellationToken,
     ) {
-        let pulls = join_all(consumers.iter().map(|consumer| {
-            self.repeat(consumer.name(), cancel, move || self.pull(consumer, cancel))
-        }));
-        let follows = join_all(followings.iter().map(|following| {
-            self.repeat(following.name(), cancel, async move || {
-                let result = self.follow(following, cancel).await;
-                following.lost();
-                result
-            })
-        }));
-        futures::future::join(pulls, follows).await;
+        let mut tasks = JoinSet::new();
+        for consumer in consumers {
+            let (road, cancel) = (Arc::clone(&self), cancel.clone());
+            tasks.spawn(async move {
+                let pull = || road.pull(&consumer, &cancel);
+                road.repeat(consumer.name(), &cancel, pull).await;
+            });
+        }
+        for following in followings {
+            let (road, cancel) = (Arc::clone(&self), cancel.clone());
+            tasks.spawn(async move {
+                let follow = || road.follow(&following, &cancel);
+                road.repeat(following.name(), &cancel, follow).await;
+            });
+        }
         // Also where there is nobody to feed: a task that ends looks like a fault.
         cancel.cancelled().await;
+        while tasks.join_next().await.is_some() {}
     }
 
     /// Whether there is a connection, now and from now on.

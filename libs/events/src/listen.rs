@@ -100,9 +100,12 @@ pub(crate) async fn notify(db: &DatabaseConnection) {
 pub(crate) async fn run(outbox: &Outbox) {
     let mut failures: u32 = 0;
     loop {
-        if let Err(error) = listen(outbox).await {
-            failures = failures.saturating_add(1);
-            tracing::debug!(error = %error, relay = ?outbox, "no notifications: looking is enough");
+        match listen(outbox).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::debug!(error = %error, relay = ?outbox, "no notifications: looking is enough");
+            }
         }
         tokio::time::sleep(RETRY.delay(failures.max(1))).await;
     }

@@ -148,7 +148,8 @@ impl Unit {
         Ok(id)
     }
 
-    /// Makes the change and its events permanent, and wakes the relay.
+    /// Makes the change and its events permanent, and wakes the relay. A
+    /// commit that has begun goes on, and wakes it, though its caller goes away.
     ///
     /// # Errors
     /// [`Error::Database`]; whether the commit took place is then not known.
@@ -157,19 +158,46 @@ impl Unit {
         Ok(())
     }
 
-    /// As [`Unit::commit`]; returns the events that happened, in their order,
-    /// for who announces them ([`crate::Bus::announce`]).
+    /// As [`Unit::commit`]; returns the events that happened, in their order.
     ///
     /// # Errors
     /// As [`Unit::commit`].
     pub async fn commit_events(self) -> Result<Vec<Event>, Error> {
-        self.txn.commit().await?;
-        let events = self.appended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !events.is_empty() {
-            self.outbox.wake();
-            self.outbox.0.notifier.tell(&self.outbox);
-        }
-        Ok(events)
+        self.finish(|_| ()).await
+    }
+
+    /// As [`Unit::commit`]; calls `then` with the events as soon as the change
+    /// is permanent, though its caller has gone away meanwhile: it is the place
+    /// to announce them ([`crate::Bus::announce`]).
+    ///
+    /// # Errors
+    /// As [`Unit::commit`]; `then` is not called.
+    pub async fn commit_then(
+        self,
+        then: impl FnOnce(&[Event]) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.finish(then).await?;
+        Ok(())
+    }
+
+    async fn finish(
+        self,
+        then: impl FnOnce(&[Event]) + Send + 'static,
+    ) -> Result<Vec<Event>, Error> {
+        let Self { txn, outbox, appended } = self;
+        let events = appended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // The engine finishes a commit whose future was dropped: what follows
+        // from it must not hang on that future either.
+        let commit = tokio::spawn(async move {
+            txn.commit().await?;
+            then(&events);
+            if !events.is_empty() {
+                outbox.wake();
+                outbox.notifier().tell(&outbox);
+            }
+            Ok(events)
+        });
+        commit.await.map_err(|_| Error::Interrupted)?
     }
 
     /// The time at which what happens in this unit happens.

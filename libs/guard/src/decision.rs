@@ -8,8 +8,8 @@ use countersign_types::{Code, Fault};
 
 use crate::{
     Attributes, Denial, Guard,
+    policies::PolicyGate,
     principal::{Principal, Unusable},
-    rule::PolicyGate,
 };
 
 impl Guard {

@@ -8,7 +8,8 @@ use tonic::{Request, Status};
 use crate::{
     Call, Caller, Peer, Permit, PublicCall,
     guard::Admission,
-    rule::{Gate, PolicyGate, Rule},
+    policies::PolicyGate,
+    rule::{Gate, Rule},
     status,
 };
 

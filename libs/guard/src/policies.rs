@@ -8,16 +8,25 @@ use std::collections::HashMap;
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Schema};
 
-use crate::{
-    Error,
-    principal::Types,
-    rule::{PolicyGate, SERVICE_RESOURCE},
-};
+use crate::{Error, principal::Types};
+
+/// The type of resource of a rule whose resource is the service itself. It has
+/// no attributes.
+const SERVICE_RESOURCE: &str = "Service";
 
 /// All policies, and which of them can apply to which action.
 pub(crate) struct Index {
     schema: Schema,
     by_action: HashMap<EntityUid, Vec<Policy>>,
+}
+
+/// What a decision on an RPC needs, prepared so that nothing is parsed per call.
+pub(crate) struct PolicyGate {
+    /// The RPC as a Cedar action.
+    pub(crate) action: EntityUid,
+    pub(crate) resource: &'static str,
+    pub(crate) resource_type: EntityTypeName,
+    pub(crate) policies: Policies,
 }
 
 /// The policies that can apply to one RPC, and what they ask for.

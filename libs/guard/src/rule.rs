@@ -2,13 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cedar_policy::{EntityTypeName, EntityUid};
-
-use crate::{Error, policies::Policies};
-
-/// The type of resource of a rule whose resource is the service itself. It has
-/// no attributes.
-pub(crate) const SERVICE_RESOURCE: &str = "Service";
+use crate::{Error, policies::PolicyGate};
 
 /// The rule of one RPC, as the build reads it from the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +37,6 @@ pub(crate) struct Entry {
 pub(crate) enum Gate {
     Public,
     Policy(Box<PolicyGate>),
-}
-
-/// What a decision on an RPC needs, prepared so that nothing is parsed per call.
-pub(crate) struct PolicyGate {
-    /// The RPC as a Cedar action.
-    pub(crate) action: EntityUid,
-    pub(crate) resource: &'static str,
-    pub(crate) resource_type: EntityTypeName,
-    pub(crate) policies: Policies,
 }
 
 impl Rules {

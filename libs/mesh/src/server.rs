@@ -15,6 +15,7 @@ mod header_limit;
 mod limit;
 mod request_id;
 mod stack;
+mod stage;
 mod tail;
 mod tasks;
 

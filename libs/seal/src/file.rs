@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::{Error, master::KEY_LEN};
+use crate::{Error, key::KEY_LEN};
 
 const PREFIX: &str = "csmk1_";
 /// Prefix, 43 characters, a line end, and room to notice that there is more.

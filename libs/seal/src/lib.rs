@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod key;
 mod master;
 mod sealed;
 

@@ -7,12 +7,11 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{Error, file, sealed};
-
-/// Bytes of a key.
-pub(crate) const KEY_LEN: usize = 32;
-/// Bytes of the id in front of sealed data.
-pub(crate) const KEY_ID_LEN: usize = 8;
+use crate::{
+    Error, file,
+    key::{self, KEY_ID_LEN, KEY_LEN},
+    sealed,
+};
 
 const CANARY_CONTEXT: &[u8] = b"countersign canary";
 const CANARY: &[u8] = b"the right master key opens this";
@@ -81,7 +80,7 @@ impl MasterKey {
     /// A public fingerprint, 16 hexadecimal digits; it tells nothing of the key.
     #[must_use]
     pub fn id(&self) -> String {
-        sealed::id_text(&self.0.id)
+        key::id_text(&self.0.id)
     }
 
     /// Seals up to [`crate::PLAIN_MAX`] bytes with AES-256-GCM under a random

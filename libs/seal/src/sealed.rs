@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error,
-    master::{KEY_ID_LEN, KEY_LEN},
+    key::{KEY_ID_LEN, KEY_LEN, id_text},
 };
 
 /// The most that is sealed in one piece, in bytes: 1 MiB.
@@ -60,10 +60,6 @@ pub(crate) fn open(
     let payload = Payload { msg: body, aad: &aad(header, context) };
     let nonce = Nonce::<U12>::from(*nonce);
     cipher(key).decrypt(&nonce, payload).map(Zeroizing::new).map_err(|_| Error::Refused)
-}
-
-pub(crate) fn id_text(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cipher(key: &[u8; KEY_LEN]) -> Aes256Gcm {

@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::unix::fs::{MetadataExt, chown},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::process::Command;
@@ -14,8 +14,9 @@ use crate::leash::Folder;
 
 /// PostgreSQL refuses to run as root: then it runs as the user that owns nothing.
 const NOBODY: u32 = 65534;
-/// A free port may be taken by somebody else before it is used.
-const TRIES: usize = 10;
+/// How long the rest of a server that was killed may take to go. A free port
+/// may also be taken by somebody else before it is used.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with its own data.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Postgres {
     }
 
     async fn initialise(&self) {
-        let mut command = Command::new(tool("postgres/bin/initdb"));
+        let mut command = Command::new(tool("bin/postgres/initdb"));
         command.arg("--pgdata").arg(self.data());
         command.args(["--username=countersign", "--auth=trust", "--encoding=UTF8"]);
         command.args(["--no-locale", "--no-sync", "--no-instructions"]);
@@ -83,21 +84,17 @@ impl Postgres {
     /// # Panics
     /// It does not start.
     pub async fn restart(&mut self) {
-        let mut last = String::new();
-        for _ in 0..TRIES {
-            match self.launch().await {
-                Ok(()) => return,
-                Err(said) => last = said,
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(said) = self.launch().await {
+            assert!(Instant::now() < deadline, "PostgreSQL ends: {said}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("PostgreSQL ends: {last}");
     }
 
     async fn launch(&mut self) -> Result<(), String> {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.expect("a free port");
-        let program = tool("postgres/bin/postgres");
+        let program = tool("bin/postgres/postgres");
         let ready = "database system is ready to accept connections";
         // An immediate shutdown: children and shared memory go with it.
         let server = Server::start(program.as_os_str(), "QUIT", ready, |command| {

@@ -4,8 +4,8 @@ use prost_reflect::{FieldDescriptor, Kind, Value};
 
 use super::{
     constraints::Constraints,
-    field::element,
     scope::{Scope, check, count},
+    value::element,
 };
 use crate::compile::Compiled;
 

@@ -41,6 +41,16 @@ impl JetStream {
         following: &Following,
         cancel: &CancellationToken,
     ) -> Result<(), Error> {
+        let followed = self.follow_on(following, cancel).await;
+        following.lost();
+        followed
+    }
+
+    async fn follow_on(
+        &self,
+        following: &Following,
+        cancel: &CancellationToken,
+    ) -> Result<(), Error> {
         let mut link = self.link.clone();
         let number = link.borrow_and_update().number;
         self.check().await?;

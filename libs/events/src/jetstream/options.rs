@@ -41,8 +41,9 @@ pub struct JetStreamOptions {
     pub ack_wait: Duration,
     /// The most events that a replica holds for one consumer.
     pub batch: usize,
-    /// The most aggregates that a replica handles at once for one consumer,
-    /// each on a connection of the service's pool.
+    /// The most events that a replica handles at once, of different
+    /// aggregates, each on a connection of the service's pool: well under what
+    /// the pool has, so that calls find one, too.
     /// On SQLite, which has one writer, it is always 1.
     pub parallel: usize,
     /// Whether a stream or consumer that is configured otherwise is corrected;
@@ -69,7 +70,7 @@ impl JetStreamOptions {
             max_age: Duration::from_hours(14 * 24),
             ack_wait: Duration::from_secs(30),
             batch: 256,
-            parallel: 8,
+            parallel: 4,
             reconcile: false,
             request_timeout: Duration::from_secs(5),
         }

@@ -8,8 +8,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{AckKind, consumer::pull::Batch, message::Acker};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::{Instant, MissedTickBehavior};
+use futures::StreamExt;
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,16 +27,16 @@ use crate::{Consumer, Error, Nack};
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 
 /// The wait of an event that this version does not know: a newer one may.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// Deliveries of an event that no version knows before it is a dead letter.
-const UNKNOWN_DELIVERIES: u32 = 60;
+const UNKNOWN_DELIVERIES: u32 = 300;
 
 /// The most time that the events in hand get at the end.
 const END: Duration = Duration::from_secs(5);
 
-/// Events being handled; each resolves to what became of it.
-type Running<'a> = FuturesUnordered<BoxFuture<'a, (Arc<Delivery>, Option<Duration>)>>;
+/// An event that was handled, and the wait after which it comes again, if it does.
+type Handled = (Arc<Delivery>, Option<Duration>);
 
 impl JetStream {
     /// Delivers to `consumer` until `cancel`, or until the connection or the
@@ -50,7 +54,7 @@ impl JetStream {
         let most = self.options.batch.max(1);
 
         let mut lanes = Lanes::default();
-        let mut running = Running::new();
+        let mut running: JoinSet<Handled> = JoinSet::new();
         let mut batch: Option<Batch> = None;
         let mut failures: u32 = 0;
         let mut pull_after = Instant::now();
@@ -60,7 +64,7 @@ impl JetStream {
             while running.len() < parallel
                 && let Some(delivery) = lanes.next()
             {
-                running.push(self.handle(consumer, delivery).boxed());
+                running.spawn(handle(Arc::clone(&self.hands), consumer.clone(), delivery));
             }
             // Half empty is worth a request; with a batch open it never exceeds `most`.
             if batch.is_none() && lanes.len() <= most / 2 && Instant::now() >= pull_after {
@@ -87,12 +91,14 @@ impl JetStream {
                         Err(error) => return Err(Error::broker("no message of a stream", error)),
                     },
                 },
-                Some((delivery, wait)) = running.next(), if !running.is_empty() => match wait {
-                    None => {
+                Some(handled) = running.join_next() => match handled
+                    .map_err(|error| Error::broker("an event was not handled", error))?
+                {
+                    (delivery, None) => {
                         failures = 0;
                         lanes.settled(&delivery);
                     }
-                    Some(wait) => {
+                    (delivery, Some(wait)) => {
                         // Where everything fails, the next ones would, too.
                         failures = failures.saturating_add(1);
                         if failures > 8 {
@@ -114,42 +120,42 @@ impl JetStream {
             nak(&delivery.acker, Duration::ZERO).await;
         }
         // What is in hand goes on to its end; what does not, comes again.
-        drop(tokio::time::timeout(END, async { while running.next().await.is_some() {} }).await);
+        drop(
+            tokio::time::timeout(END, async { while running.join_next().await.is_some() {} }).await,
+        );
         Ok(())
     }
+}
 
-    /// Delivers one event and answers the broker. Resolves to the wait after
-    /// which it comes again, if it does.
-    async fn handle(
-        &self,
-        consumer: &Consumer,
-        delivery: Arc<Delivery>,
-    ) -> (Arc<Delivery>, Option<Duration>) {
-        let event = &delivery.event;
-        let outcome = match &delivery.malformed {
-            Some(reason) => consumer.bury(event, reason).await,
-            None if consumer.takes(&event.kind) => consumer.deliver(event).await,
-            None if delivery.delivered < UNKNOWN_DELIVERIES => {
-                Err(Nack { retry_after: Some(UNKNOWN_WAIT) })
+/// Delivers one event and answers the broker.
+async fn handle(hands: Arc<Semaphore>, consumer: Consumer, delivery: Arc<Delivery>) -> Handled {
+    // It is never closed.
+    let hand = hands.acquire().await;
+    let event = &delivery.event;
+    let outcome = match &delivery.malformed {
+        Some(reason) => consumer.bury(event, reason).await,
+        None if consumer.takes(&event.kind) => consumer.deliver(event).await,
+        None if delivery.delivered < UNKNOWN_DELIVERIES => {
+            Err(Nack { retry_after: Some(UNKNOWN_WAIT) })
+        }
+        None => consumer.bury(event, "UNKNOWN: nobody here takes this kind").await,
+    };
+    drop(hand);
+    let wait = match outcome {
+        Ok(()) => {
+            // Without an answer it comes again, and is recognised.
+            if let Err(error) = delivery.acker.double_ack().await {
+                tracing::debug!(error = %error, "an acknowledgement was not confirmed");
             }
-            None => consumer.bury(event, "UNKNOWN: nobody here takes this kind").await,
-        };
-        let wait = match outcome {
-            Ok(()) => {
-                // Without an answer it comes again, and is recognised.
-                if let Err(error) = delivery.acker.double_ack().await {
-                    tracing::debug!(error = %error, "an acknowledgement was not confirmed");
-                }
-                None
-            }
-            Err(nack) => {
-                let wait = nack.retry_after.unwrap_or_else(|| RETRY.delay(delivery.delivered));
-                nak(&delivery.acker, wait).await;
-                Some(wait)
-            }
-        };
-        (delivery, wait)
-    }
+            None
+        }
+        Err(nack) => {
+            let wait = nack.retry_after.unwrap_or_else(|| RETRY.delay(delivery.delivered));
+            nak(&delivery.acker, wait).await;
+            Some(wait)
+        }
+    };
+    (delivery, wait)
 }
 
 /// The next message of the open request; never, where none is open.

@@ -1,7 +1,9 @@
 //! Through a real broker that goes, comes back, and forgets.
 
-use countersign_events::{Bus, Relay, admin};
-use countersign_types::Timestamp;
+use std::time::Duration;
+
+use countersign_events::{Bus, Outbox, Relay, admin};
+use countersign_types::{Clock, Timestamp};
 use uuid::Uuid;
 
 use crate::{
@@ -145,6 +147,48 @@ async fn the_sweep_finds_what_a_stream_has_lost_in_its_middle() {
     let swept = relay.sweep_step().await.unwrap();
     assert_eq!((swept.compared, swept.missing, swept.more), (6, 2, false));
     assert_eq!(count(&producer, "outbox WHERE published_time IS NULL").await, 2);
+}
+
+#[tokio::test]
+async fn the_sweep_compares_each_row_once_when_a_power_cut_cannot_take_it_back() {
+    let (town, nats) = (Town::new(), Nats::new());
+    let (clock, hand) = Clock::manual(Timestamp::from_seconds(1_000_000_000));
+    let producer = Outbox::new(town.producer().await.db().clone(), clock, "producer");
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    let relay = Relay::new(producer.clone(), bus, often());
+    let compared = async || {
+        let swept = relay.sweep_step().await.unwrap();
+        (swept.compared, swept.missing)
+    };
+    for number in 1..=3 {
+        happen(&producer, Uuid::now_v7(), number).await;
+    }
+    assert_eq!(relay.step().await.unwrap(), 3);
+    assert_eq!(compared().await, (3, 0), "all, as the stream is new to it");
+    assert_eq!(compared().await, (0, 0));
+    hand.advance(Duration::from_secs(1));
+    for number in 4..=6 {
+        happen(&producer, Uuid::now_v7(), number).await;
+    }
+    assert_eq!(relay.step().await.unwrap(), 3);
+    hand.advance(Duration::from_secs(60));
+    assert_eq!(compared().await, (0, 0), "not yet");
+    let stream = server(&nats.options()).await.get_stream("COUNTERSIGN").await.unwrap();
+    stream.delete_message(5).await.unwrap();
+    hand.advance(Duration::from_secs(180));
+    assert_eq!(compared().await, (3, 1));
+    assert_eq!(compared().await, (0, 0));
+    // What is older than the stream keeps is not missed.
+    stream.purge().await.unwrap();
+    hand.advance(Duration::from_hours(15 * 24));
+    server(&nats.options()).await.delete_stream("COUNTERSIGN").await.unwrap();
+    happen(&producer, Uuid::now_v7(), 7).await;
+    while relay.step().await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (_, missing) = compared().await;
+    assert_eq!(missing, 0);
 }
 
 #[tokio::test]

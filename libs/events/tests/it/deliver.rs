@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{HeaderMap, jetstream::consumer::PullConsumer};
 use countersign_events::{BoxFuture, Event, Handler, JetStreamOptions, Unit, admin};
 use countersign_types::Fault;
+use prost::Name;
 use sea_orm::ConnectionTrait;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     nats::Nats,
     process::{Process, count, effects, happen, until, until_effects},
-    stage::{NONE, Plan},
+    stage::{Followed, Happened, NONE, Plan},
     town::{Town, server},
 };
 
@@ -116,4 +117,47 @@ async fn poison_and_what_is_no_event_become_dead_letters_and_hold_nobody_up() {
     })
     .await;
     process.stop().await;
+}
+
+/// Both kinds, as a newer version takes them.
+struct Both;
+
+impl Handler for Both {
+    fn handle<'a>(&'a self, unit: &'a Unit, event: &'a Event) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async {
+            let number = match event.decode::<Followed>() {
+                Ok(followed) => followed.number,
+                Err(_) => event.decode::<Happened>()?.number,
+            };
+            let insert = format!("INSERT INTO effects (number) VALUES ({number})");
+            unit.execute_unprepared(&insert).await.unwrap();
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_old_version_leaves_a_new_kind_to_the_new_one() {
+    let (town, nats) = (Town::new(), Nats::new());
+    let (producer, consumer) = (town.producer().await, town.consumer().await);
+    let kinds = [Happened::full_name(), Followed::full_name()];
+    let new = || async { Process::new(nats.options()).await.handle_kinds(&kinds, &consumer, Both) };
+    let relaying = Process::new(nats.options()).await.relay(&producer);
+    let first = new().await;
+    happen(&producer, Uuid::now_v7(), 1).await;
+    until_effects(&consumer, 1).await;
+    first.stop().await;
+
+    let old = Process::new(nats.options()).await.consume(&consumer, &town.plans);
+    let unit = producer.begin().await.unwrap();
+    unit.append(Uuid::now_v7(), &Followed { number: 7 }).await.unwrap();
+    unit.commit().await.unwrap();
+    happen(&producer, Uuid::now_v7(), 2).await;
+    assert_eq!(until_effects(&consumer, 2).await, [1, 2]);
+    let newer = new().await;
+    assert_eq!(until_effects(&consumer, 3).await, [1, 2, 7]);
+    assert_eq!(count(&consumer, "dead_letters").await, 0);
+    for process in [old, newer, relaying] {
+        process.stop().await;
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use countersign_events::{Outbox, Relay, RelayOptions};
+use countersign_events::{JetStreamOptions, Outbox, Relay, RelayOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,6 +18,9 @@ use crate::{
 const EVENTS: i64 = 20_000;
 
 const SINGLE: i64 = 500;
+
+/// How long an idle process is watched.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Changes with 100 events each, of as many aggregates.
 async fn much_happens(producer: &Outbox, from: i64) {
@@ -44,7 +47,8 @@ async fn measure_the_road_from_commit_to_effect() {
     let (url, consuming) = (engine.database("producer"), engine.database("consumer"));
     let producer = postgres(&url, "producer").await;
     let consumer = postgres(&consuming, "consumer").await;
-    let process = Process::new(nats.options()).await;
+    let options = JetStreamOptions { parallel: 8, ..nats.options() };
+    let process = Process::new(options).await;
     let options = RelayOptions { batch: 512, ..often() };
     let relay = Relay::new(producer.clone(), process.bus.clone(), options);
     let cancel = CancellationToken::new();
@@ -81,4 +85,28 @@ async fn measure_the_road_from_commit_to_effect() {
     running.await.unwrap();
     process.stop().await;
     assert_eq!(count(&consumer, "effects").await, 2 * EVENTS + SINGLE);
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn measure_what_an_idle_process_asks_its_database() {
+    let (engine, nats) = (Postgres::new(false), Nats::new());
+    let consuming = postgres(&engine.database("service"), "service").await;
+    let watching = postgres(&engine.database("watching"), "watching").await;
+    let process = Process::new(nats.options()).await.handle(&consuming, Effect);
+    let options = RelayOptions::default();
+    let relay = Relay::new(consuming.clone(), process.bus.clone(), options);
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(relay.run(cancel.clone()));
+    let sql = "SELECT xact_commit + xact_rollback AS number FROM pg_stat_database \
+               WHERE datname = 'service'";
+    // PostgreSQL counts an idle connection's statements after ten seconds.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let before = numbers(watching.db(), sql).await[0];
+    tokio::time::sleep(IDLE).await;
+    let transactions = numbers(watching.db(), sql).await[0] - before;
+    println!("idle relay        {:8.2} statements/s", transactions as f64 / IDLE.as_secs_f64());
+    cancel.cancel();
+    running.await.unwrap();
+    process.stop().await;
 }

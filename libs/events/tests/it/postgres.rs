@@ -17,6 +17,7 @@ const NOBODY: u32 = 65534;
 pub struct Postgres {
     folder: TempDir,
     process: Option<Child>,
+    durable: bool,
 }
 
 impl Postgres {
@@ -33,24 +34,39 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let fsync = if durable { "fsync=on" } else { "fsync=off" };
-        let process = run("postgres", folder.path())
+        let mut postgres = Self { folder, process: None, durable };
+        postgres.start();
+        postgres
+    }
+
+    /// Starts it, again with what it had.
+    pub fn start(&mut self) {
+        let folder = self.folder.path();
+        let fsync = if self.durable { "fsync=on" } else { "fsync=off" };
+        let process = run("postgres", folder)
             .args(["-c", "listen_addresses=", "-c", fsync, "-k"])
-            .arg(folder.path())
+            .arg(folder)
             .arg("-D")
-            .arg(folder.path().join("data"))
+            .arg(folder.join("data"))
             .spawn()
             .unwrap();
-        let postgres = Self { folder, process: Some(process) };
+        self.process = Some(process);
         wait_for(|| {
-            let ready = run("pg_isready", postgres.folder.path())
-                .arg("-h")
-                .arg(postgres.folder.path())
-                .output()
-                .unwrap();
+            let ready = run("pg_isready", folder).arg("-h").arg(folder).output().unwrap();
             ready.status.success().then_some(())
         });
-        postgres
+    }
+
+    /// Ends it at once, and every connection with it.
+    pub fn kill(&mut self) {
+        self.end("-QUIT");
+    }
+
+    fn end(&mut self, signal: &str) {
+        if let Some(mut process) = self.process.take() {
+            let _ = Command::new("kill").args([signal, &process.id().to_string()]).status();
+            let _ = process.wait();
+        }
     }
 
     /// Creates a database; returns its URL.
@@ -68,11 +84,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // Fast shutdown: it gives its shared memory back.
-            let _ = Command::new("kill").args(["-INT", &process.id().to_string()]).status();
-            let _ = process.wait();
-        }
+        // Fast shutdown: it gives its shared memory back.
+        self.end("-INT");
     }
 }
 

@@ -60,12 +60,16 @@ impl Process {
     }
 
     pub fn handle(self, outbox: &Outbox, handler: impl Handler) -> Self {
+        self.handle_kinds(&[Happened::full_name()], outbox, handler)
+    }
+
+    /// Consumes other kinds as the same consumer.
+    pub fn handle_kinds(self, kinds: &[String], outbox: &Outbox, handler: impl Handler) -> Self {
         let options = ConsumerOptions {
             max_deliveries: TRIES,
             backoff: Backoff { first: Duration::from_millis(20), max: Duration::from_millis(50) },
             ..ConsumerOptions::default()
         };
-        let kinds = [Happened::full_name()];
         let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
         let consumer = Consumer::new("recorder", &kinds, outbox.clone(), handler, options);
         self.bus.subscribe(consumer);

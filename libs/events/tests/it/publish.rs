@@ -7,6 +7,7 @@ use countersign_events::{
     RelayOptions, Unit, admin,
 };
 use countersign_types::Fault;
+use futures::FutureExt;
 use prost::{Message, Name};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -217,4 +218,19 @@ async fn many_writers_at_once_number_an_aggregate_without_a_gap() {
     assert_eq!(sequences, (1..=32).collect::<Vec<_>>());
     life.settle().await;
     assert_eq!(life.effects().await.len(), 32);
+}
+
+#[tokio::test]
+async fn a_commit_that_has_begun_is_followed_by_what_belongs_to_it_though_its_caller_is_gone() {
+    let stage = Stage::new();
+    let life = stage.start().await;
+    let unit = life.producer.begin().await.unwrap();
+    unit.append(Uuid::now_v7(), &Happened { number: 1 }).await.unwrap();
+    let (then, happened) = tokio::sync::oneshot::channel();
+    let commit = unit.commit_then(move |_| then.send(()).unwrap());
+    assert_eq!(commit.now_or_never().map(|done| done.unwrap()), None, "it was cut off");
+
+    happened.await.unwrap();
+    life.settle().await;
+    assert_eq!(life.effects().await, [1]);
 }

@@ -167,3 +167,23 @@ async fn one_replica_at_a_time_compares_with_the_stream() {
     let compared: Vec<u64> = swept.into_iter().map(|swept| swept.unwrap().compared).collect();
     assert_eq!(compared.iter().sum::<u64>(), 1, "{compared:?}");
 }
+
+#[tokio::test]
+async fn a_database_that_comes_back_is_worked_with_again() {
+    let (mut engine, nats) = (Postgres::new(false), Nats::new());
+    let (url, consuming) = (engine.database("producer"), engine.database("consumer"));
+    let producer = postgres(&url, "producer").await;
+    let consumer = postgres(&consuming, "consumer").await;
+    let process = Process::new(nats.options()).await;
+    let process = process.consume(&consumer, &Plans::default()).relay(&producer);
+    let aggregate = Uuid::now_v7();
+    happen(&producer, aggregate, 1).await;
+    until_effects(&consumer, 1).await;
+    engine.kill();
+    assert!(producer.begin().await.is_err());
+    engine.start();
+    until("there again", async || producer.begin().await.is_ok()).await;
+    happen(&producer, aggregate, 2).await;
+    assert_eq!(until_effects(&consumer, 2).await, [1, 2]);
+    process.stop().await;
+}

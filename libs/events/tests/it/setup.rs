@@ -6,7 +6,7 @@ use async_nats::jetstream::{
     consumer::{PullConsumer, pull},
     stream,
 };
-use countersign_events::JetStreamOptions;
+use countersign_events::{Bus, JetStreamOptions};
 use uuid::Uuid;
 
 use crate::{
@@ -60,6 +60,15 @@ async fn a_drifted_configuration_is_left_alone_until_it_is_to_be_corrected() {
             assert_eq!((config.max_deliver, config.ack_wait), (5, Duration::from_secs(7)));
         }
     }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named_at_the_start() {
+    let credentials_file = Some("/nowhere/auth.creds".into());
+    let options =
+        JetStreamOptions { credentials_file, ..JetStreamOptions::new(["nats://[::1]:1"]) };
+    let error = Bus::jetstream(options).await.unwrap_err();
+    assert!(error.to_string().contains("/nowhere/auth.creds"), "{error}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::{
     explain::name,
     limit::is_health,
     request_id::HEADER,
-    stack::{Request, Response, Stage},
+    stage::{Request, Response, Stage},
     tail::Tail,
 };
 

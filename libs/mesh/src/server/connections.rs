@@ -20,7 +20,7 @@ use tonic::{body::Body, transport::server::TcpConnectInfo};
 use super::{
     handshake::Handshake,
     header_limit,
-    stack::{Response, Stage},
+    stage::{Response, Stage},
 };
 use crate::config::ServerConfig;
 

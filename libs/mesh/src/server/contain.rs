@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 
 use super::{
-    stack::{Request, Response, Stage},
+    stage::{Request, Response, Stage},
     tail::{refusal, trailers},
 };
 

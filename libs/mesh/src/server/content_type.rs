@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tonic::body::Body;
 
-use super::stack::{Request, Response, Stage};
+use super::stage::{Request, Response, Stage};
 
 const GRPC: &str = "application/grpc";
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
 use super::{
-    stack::{Request, Response, Stage},
+    stage::{Request, Response, Stage},
     tail::{refusal, trailers},
 };
 use crate::config::ServerConfig;

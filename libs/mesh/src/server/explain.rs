@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
-    stack::{Request, Response, Stage},
+    stage::{Request, Response, Stage},
     tail::Tail,
 };
 

@@ -9,7 +9,7 @@ use countersign_types::{Code, Fault};
 use http::HeaderMap;
 
 use super::{
-    stack::{Request, Response, Stage},
+    stage::{Request, Response, Stage},
     tail::refusal,
 };
 

@@ -8,7 +8,7 @@ use countersign_types::{Code, Fault};
 use tokio::sync::Semaphore;
 
 use super::{
-    stack::{Request, Response, Stage},
+    stage::{Request, Response, Stage},
     tail::refusal,
 };
 use crate::health;

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use super::stack::{Request, Response, Stage};
+use super::stage::{Request, Response, Stage};
 
 /// The header, in the request for those below and in the response for the client.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");

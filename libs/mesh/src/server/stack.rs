@@ -1,26 +1,20 @@
 //! The stack that every call passes, as one ordered list.
 
-use std::{future::Future, sync::Arc};
-
-use tonic::{body::Body, service::Routes};
+use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 use super::{
-    access_log::AccessLog, contain::Contain, content_type::ContentType, deadline::Deadline,
-    explain::Explain, header_limit::HeaderLimit, limit::Limit, request_id::RequestId,
+    access_log::AccessLog,
+    contain::Contain,
+    content_type::ContentType,
+    deadline::Deadline,
+    explain::Explain,
+    header_limit::HeaderLimit,
+    limit::Limit,
+    request_id::RequestId,
+    stage::{Request, Response, Stage},
 };
 use crate::config::ServerConfig;
-
-/// A call on its way in.
-pub(super) type Request = http::Request<Body>;
-/// An answer on its way out.
-pub(super) type Response = http::Response<Body>;
-
-/// One stage of the stack: what it does before and after the stages below it.
-pub(super) trait Stage: Send + Sync + 'static {
-    /// Answers a call.
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
-}
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
 pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
@@ -53,11 +47,5 @@ impl Stage for Mounted {
             Ok(response) => response,
             Err(never) => match never {},
         }
-    }
-}
-
-impl<S: Stage> Stage for Arc<S> {
-    async fn handle(&self, request: Request) -> Response {
-        S::handle(self, request).await
     }
 }

@@ -1,14 +1,12 @@
 //! Ending sessions: logging out, and revoking from afar. Ending what has ended
 //! changes nothing and is no error.
 
-use std::time::Duration;
-
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
-use countersign_events::Unit;
+use countersign_events::{Event, Unit};
 use countersign_guard::{Caller, Peer, Permit};
 use countersign_mesh::database;
-use countersign_types::SessionId;
+use countersign_types::{SessionId, Timestamp};
 
 use super::Auth;
 use crate::{
@@ -21,8 +19,6 @@ use crate::{
 
 /// Sessions that one transaction ends: nobody else can write meanwhile.
 const BATCH: u64 = 100;
-/// How long a call waits for the broker to pass the word on.
-const ANNOUNCING: Duration = Duration::from_millis(100);
 
 impl Auth {
     pub(crate) async fn log_out(&self, caller: &Caller, peer: &Peer) -> Result<(), Error> {
@@ -93,8 +89,9 @@ impl Auth {
         Ok(revoked.len())
     }
 
-    /// Appends the events, commits, and refuses the tokens: here at once, in
-    /// every other process as soon as it hears, and for certain with the event.
+    /// Appends the events, commits, and refuses the tokens here at once, also
+    /// where the caller has gone away by then. Other processes are told at
+    /// once; the event makes it certain, should this one die in between.
     pub(super) async fn finish(
         &self,
         unit: Unit,
@@ -110,22 +107,29 @@ impl Auth {
             };
             unit.append(session.as_uuid(), &event).await?;
         }
-        let events = unit.commit_events().await?;
-        revoked.iter().for_each(|revoked| self.refuse_tokens(revoked.session));
-        let told = async {
-            for event in events.iter().filter(|event| event.is::<SessionRevoked>()) {
-                self.bus.announce(event).await;
-            }
+        let sessions: Vec<_> = revoked.iter().map(|revoked| revoked.session).collect();
+        let (revocations, until) = (self.revocations.clone(), self.tokens_end());
+        let bus = self.bus.clone();
+        let refuse = move |events: &[Event]| {
+            sessions.into_iter().for_each(|session| revocations.revoke_session(session, until));
+            let revoked = |event: &&Event| event.is::<SessionRevoked>();
+            let told: Vec<_> = events.iter().filter(revoked).cloned().collect();
+            tokio::spawn(async move {
+                for event in &told {
+                    bus.announce(event).await;
+                }
+            });
         };
-        if tokio::time::timeout(ANNOUNCING, told).await.is_err() {
-            tracing::debug!("the broker is slow: the event tells of the revocation");
-        }
-        Ok(())
+        Ok(unit.commit_then(refuse).await?)
+    }
+
+    /// When the last access token that was issued until now expires.
+    fn tokens_end(&self) -> Timestamp {
+        self.now().plus(self.config.session.access_token_lifetime)
     }
 
     fn refuse_tokens(&self, session: SessionId) {
-        let until = self.now().plus(self.config.session.access_token_lifetime);
-        self.revocations.revoke_session(session, until);
+        self.revocations.revoke_session(session, self.tokens_end());
     }
 
     async fn record(

@@ -38,9 +38,23 @@ pub enum Status {
     Active,
 }
 
-/// Accounts are joined by hand.
+/// What is joined to an account.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// Its credential. Said from this side, so that a credential need not know of accounts.
+    #[sea_orm(
+        belongs_to = "credential::Entity",
+        from = "Column::Id",
+        to = "credential::Column::AccountId"
+    )]
+    Credential,
+}
+
+impl Related<credential::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Credential.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
@@ -88,7 +102,7 @@ pub(crate) async fn find_with_hash(
 ) -> Result<Option<(Account, Option<String>)>, Error> {
     let found = Entity::find()
         .filter(Column::Email.eq(email.as_str()))
-        .find_also_linked(credential::OfAccount)
+        .find_also_related(credential::Entity)
         .one(db)
         .await?;
     let Some((account, credential)) = found else { return Ok(None) };

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use countersign_types::{Timestamp, UserId};
-use sea_orm::{LinkDef, Linked, RelationDef, Set, entity::prelude::*, sea_query::Expr};
+use sea_orm::{Set, entity::prelude::*, sea_query::Expr};
 
-use super::account;
 use crate::Error;
 
 /// The hash of one account's password.
@@ -19,32 +18,11 @@ pub struct Model {
     pub update_time: i64,
 }
 
-/// A credential belongs to its account.
+/// The account knows its credential; a credential knows no more than an id.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {
-    /// The account.
-    #[sea_orm(
-        belongs_to = "account::Entity",
-        from = "Column::AccountId",
-        to = "account::Column::Id"
-    )]
-    Account,
-}
+pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-/// The way from an account to its credential.
-pub(crate) struct OfAccount;
-
-impl Linked for OfAccount {
-    type FromEntity = account::Entity;
-    type ToEntity = Entity;
-
-    fn link(&self) -> Vec<LinkDef> {
-        let way: RelationDef = Relation::Account.def();
-        vec![way.rev()]
-    }
-}
 
 /// Stores the hash of a new account.
 pub(crate) async fn create(
