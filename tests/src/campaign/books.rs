@@ -178,9 +178,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_happened_twice_is_found() {
-        let twice = "INSERT INTO outbox SELECT zeroblob(16), kind, source, aggregate, \
-                     sequence + 100, create_time, data, published_time, next_attempt_time, attempts \
-                     FROM outbox WHERE kind LIKE '%UserLoggedOut'";
-        assert_eq!(found_after(twice, true).await, [Harm::Doubled]);
+        let columns = "kind, source, aggregate, create_time, data, published_time, \
+                       next_attempt_time, attempts";
+        let twice = format!(
+            "INSERT INTO outbox (id, sequence, {columns}) SELECT zeroblob(16), sequence + 100, \
+             {columns} FROM outbox WHERE kind LIKE '%UserLoggedOut'"
+        );
+        assert_eq!(found_after(&twice, true).await, [Harm::Doubled]);
     }
 }
