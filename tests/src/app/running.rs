@@ -40,7 +40,8 @@ impl Running {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let started = runtime.spawn(async move {
-            let Embedded { auth, user, databases, server, folder, .. } = build(&config, clock).await;
+            let Embedded { auth, user, databases, server, folder, .. } =
+                build(&config, clock).await;
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("an address");
             let consumers = auth.consumers.into_iter().chain(user.consumers).collect();
