@@ -145,7 +145,7 @@ impl KeySource {
 
     async fn hinted(&self, asked: Instant) {
         self.news.0.hint.notified().await;
-        sleep_until((asked + SPACING).max(Instant::now() + SPREAD.delay(1))).await;
+        sleep_until(after_a_hint(asked, Instant::now())).await;
     }
 
     /// Asks one auth service after the other. True: one has answered.
@@ -191,5 +191,73 @@ impl KeySource {
             tracing::info!(keys = keys.len(), "the verification keys have changed");
             self.ring.replace(keys);
         }
+    }
+}
+
+/// When to ask again, where there was a hint `now` and the last round began at `asked`.
+fn after_a_hint(asked: Instant, now: Instant) -> Instant {
+    (asked + SPACING).max(now + SPREAD.delay(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, path::Path};
+
+    use countersign_types::Clock;
+    use futures::FutureExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::Embedded;
+
+    /// An auth service; where it listens.
+    async fn auth(data: &Path, stop: &CancellationToken) -> SocketAddr {
+        let config = Config { data_dir: data.to_owned(), ..Config::default() };
+        let embedded = Embedded::build(&config, Clock::system()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(embedded.serve(listener, stop.clone()));
+        address
+    }
+
+    /// One round of a source with these addresses; its ring and what is known.
+    async fn asked(source: &[String], issuer: &str) -> (KeyRing, KeyNews) {
+        let mut config = Config::default();
+        config.keys.source = source.to_vec();
+        config.token.issuer = issuer.to_owned();
+        let (ring, news) = (KeyRing::default(), KeyNews::new(&config));
+        let mut source = KeySource::new(&config, ring.clone(), news.clone()).unwrap();
+        source.round(Instant::now()).await;
+        (ring, news)
+    }
+
+    #[tokio::test]
+    async fn keys_come_from_the_first_that_answers_and_only_from_who_issues_our_tokens() {
+        let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let address = auth(&folder.path().join("data"), &stop).await;
+        let source = ["http://127.0.0.1:1".to_owned(), format!("http://{address}")];
+        let (ring, news) = asked(&source, &Config::default().token.issuer).await;
+        assert_eq!(ring.len(), 1);
+        assert!(news.are_current() && *news.known().borrow());
+
+        let (ring, news) = asked(&source, "somebody else").await;
+        assert!(ring.is_empty());
+        assert!(!news.are_current() && !*news.known().borrow());
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn hints_bring_the_next_fetch_forward_and_no_more_than_that() {
+        let news = KeyNews::new(&Config::default());
+        for _ in 0..1_000 {
+            news.hint();
+        }
+        let hint = || news.0.hint.notified().now_or_never().is_some();
+        assert!(hint());
+        assert!(!hint(), "a thousand hints are one");
+        let asked = Instant::now();
+        assert!(after_a_hint(asked, asked) == asked + SPACING);
+        let long_after = asked + 2 * SPACING;
+        assert!(after_a_hint(asked, long_after) <= long_after + SPREAD.max);
     }
 }

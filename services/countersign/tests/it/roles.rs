@@ -2,6 +2,18 @@
 
 use std::process::Output;
 
+use countersign::{Config, UserRole};
+use countersign_contracts::user::v1::{
+    GetProfileRequest, profile_service_client::ProfileServiceClient,
+};
+use countersign_mesh::health::v1::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use countersign_types::Clock;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, transport::Endpoint};
+
 use crate::place::{Place, refusal, success};
 
 /// A broker that is not there: nobody waits for it.
@@ -88,4 +100,31 @@ fn many_that_migrate_at_once_agree_on_one() {
     let told: String =
         all.into_iter().map(|one| success(&one.wait_with_output().unwrap())).collect();
     assert_eq!(told.matches("auth_000001_tables done").count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn a_user_service_that_knows_nothing_yet_says_so_and_lets_nobody_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    config.bus.url = Some(NATS.1.to_owned());
+    config.keys.source = vec![SOURCE.1.to_owned()];
+    let role = UserRole::build(&config, Clock::system()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(role.serve(listener, stop.clone()));
+    let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+
+    let mut health = HealthClient::new(channel.clone());
+    for service in ["", "countersign.user.v1.ProfileService", "countersign.bus"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let status = health.check(request).await.unwrap().into_inner().status();
+        assert_eq!(status, ServingStatus::NotServing, "{service:?}");
+    }
+    let mut call = Request::new(GetProfileRequest { user_id: "me".to_owned() });
+    call.metadata_mut().insert("authorization", "Bearer v4.public.x".parse().unwrap());
+    let refused = ProfileServiceClient::new(channel).get_profile(call).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    stop.cancel();
+    served.await.unwrap().unwrap();
 }
