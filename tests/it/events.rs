@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use countersign_events::admin;
-use countersign_tests::{Executable, Ledger, TestApp};
+use countersign_tests::{Executable, Ledger, TestApp, Topology, on_every_topology};
 use countersign_types::Timestamp;
 use sea_orm::ConnectionTrait;
 
 const PROFILES: &str = "SELECT count(*) AS n FROM profiles";
 const AUDITED: &str = "SELECT count(*) AS n FROM audit_log";
 
-#[tokio::test]
-async fn a_replay_of_everything_changes_nothing() {
-    let app = TestApp::start().await;
+async fn a_replay_of_everything_changes_nothing(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let login = app.login(&ada).await;
     login.clients.logout().await.unwrap();
@@ -75,6 +74,8 @@ async fn a_dead_letter_that_nobody_looked_at_fails_the_test() {
 
 #[tokio::test]
 async fn the_last_activity_never_moves_back() {
+    // In one process: a broker recognises what is published again within two
+    // minutes, and would not bring it.
     let app = TestApp::start().await;
     let ada = app.active("ada").await;
     let (first, second) = (app.login(&ada).await, app.login(&ada).await);
@@ -94,9 +95,8 @@ async fn the_last_activity_never_moves_back() {
     assert_eq!(app.login(&ada).await.clients.profile("me").await.unwrap().last_active_time, latest);
 }
 
-#[tokio::test]
-async fn the_audit_trail_tells_of_changes_and_withstands_a_look() {
-    let app = TestApp::start().await;
+async fn the_audit_trail_tells_of_changes_and_withstands_a_look(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let ledger = app.ledger().await;
     let before = Ledger::number(&ledger.user, AUDITED).await;
@@ -141,3 +141,8 @@ async fn operators_see_and_replay_events_beside_a_running_server() {
     let ledger = Ledger::open(&folder.path().join("data")).await;
     assert_eq!(Ledger::number(&ledger.user, PROFILES).await, 1);
 }
+
+on_every_topology![
+    a_replay_of_everything_changes_nothing,
+    the_audit_trail_tells_of_changes_and_withstands_a_look,
+];

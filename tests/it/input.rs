@@ -132,7 +132,7 @@ async fn a_deadline_that_is_over_is_said_to_be() {
     let call = RawCall::with_message(&message)
         .header("authorization", &format!("Bearer {}", ada.access_token))
         .header("grpc-timeout", "0n");
-    let refused = refusal(call.send(app.address(), GET_PROFILE).await);
+    let refused = refusal(call.send(app.user_address(), GET_PROFILE).await);
     refused.is(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
 }
 

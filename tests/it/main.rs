@@ -3,6 +3,7 @@
 
 mod access;
 mod arrows;
+mod campaign;
 mod crash;
 mod events;
 mod faults;

@@ -1,7 +1,7 @@
 //! Changing a profile: masks, etags and the events that tell of it.
 
 use countersign_contracts::{events::v1::ProfileUpdated, user::v1::Profile};
-use countersign_tests::{TestApp, refusal};
+use countersign_tests::{TestApp, Topology, on_every_topology, refusal};
 use tonic::Code;
 
 fn profile() -> Profile {
@@ -16,9 +16,8 @@ fn profile() -> Profile {
     }
 }
 
-#[tokio::test]
-async fn masks_select_what_changes() {
-    let app = TestApp::start().await;
+async fn masks_select_what_changes(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
 
     let first = ada.clients.update(profile(), &[]).await.unwrap();
@@ -37,9 +36,8 @@ async fn masks_select_what_changes() {
     assert!(fourth.metadata.is_empty());
 }
 
-#[tokio::test]
-async fn entries_of_the_metadata_change_one_by_one() {
-    let app = TestApp::start().await;
+async fn entries_of_the_metadata_change_one_by_one(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     ada.clients.update(profile(), &[]).await.unwrap();
     let entry = |key: &str, value: &str| Profile {
@@ -52,9 +50,8 @@ async fn entries_of_the_metadata_change_one_by_one() {
     assert_eq!(less.metadata, entry("org.desk", "7").metadata);
 }
 
-#[tokio::test]
-async fn output_only_fields_stay_as_they_are() {
-    let app = TestApp::start().await;
+async fn output_only_fields_stay_as_they_are(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let before = ada.clients.profile("me").await.unwrap();
     let forged = Profile {
@@ -68,9 +65,8 @@ async fn output_only_fields_stay_as_they_are() {
     }
 }
 
-#[tokio::test]
-async fn an_etag_holds_back_who_comes_late() {
-    let app = TestApp::start().await;
+async fn an_etag_holds_back_who_comes_late(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let read = ada.clients.profile("me").await.unwrap();
     let with = |etag: &str, bio: &str| Profile {
@@ -86,9 +82,8 @@ async fn an_etag_holds_back_who_comes_late() {
     assert!(ada.clients.update(with("", "three"), &["bio"]).await.is_ok());
 }
 
-#[tokio::test]
-async fn of_parallel_updates_with_one_etag_exactly_one_wins() {
-    let app = TestApp::start().await;
+async fn of_parallel_updates_with_one_etag_exactly_one_wins(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let etag = ada.clients.profile("me").await.unwrap().etag;
     let updates = (0..16).map(|n| {
@@ -104,9 +99,8 @@ async fn of_parallel_updates_with_one_etag_exactly_one_wins() {
     }
 }
 
-#[tokio::test]
-async fn a_change_makes_one_event_with_names_and_no_values() {
-    let app = TestApp::start().await;
+async fn a_change_makes_one_event_with_names_and_no_values(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let first = ada.clients.update(profile(), &[]).await.unwrap();
     let again = ada.clients.update(profile(), &[]).await.unwrap();
@@ -123,3 +117,12 @@ async fn a_change_makes_one_event_with_names_and_no_values() {
     let data = &events[0].event.data;
     assert!(!data.windows(10).any(|window| window == b"programmer"));
 }
+
+on_every_topology![
+    masks_select_what_changes,
+    entries_of_the_metadata_change_one_by_one,
+    output_only_fields_stay_as_they_are,
+    an_etag_holds_back_who_comes_late,
+    of_parallel_updates_with_one_etag_exactly_one_wins,
+    a_change_makes_one_event_with_names_and_no_values,
+];

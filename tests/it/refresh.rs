@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use countersign_tests::{TestApp, refusal};
+use countersign_tests::{TestApp, Topology, on_every_topology, refusal};
 use futures::future::join_all;
 use proptest::{
     collection::vec,
@@ -15,9 +15,8 @@ use tonic::Code;
 /// The time in which a lost answer can be asked for again.
 const GRACE: u64 = 10;
 
-#[tokio::test]
-async fn sixty_four_parallel_refreshes_give_one_successor() {
-    let app = TestApp::start().await;
+async fn sixty_four_parallel_refreshes_give_one_successor(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let calls = (0..64).map(|_| {
         let clients = app.clients();
@@ -36,9 +35,8 @@ async fn sixty_four_parallel_refreshes_give_one_successor() {
     assert!(app.ledger().await.events("RefreshReuseDetected").await.is_empty());
 }
 
-#[tokio::test]
-async fn a_lost_answer_can_be_asked_for_until_the_successor_is_used() {
-    let app = TestApp::start().await;
+async fn a_lost_answer_can_be_asked_for_until_the_successor_is_used(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let first = app.clients().refresh(&ada.refresh_token).await.unwrap();
     app.clock().advance(Duration::from_secs(GRACE - 1));
@@ -48,15 +46,14 @@ async fn a_lost_answer_can_be_asked_for_until_the_successor_is_used() {
 
     let reused = refusal(app.clients().refresh(&ada.refresh_token).await);
     reused.is(Code::Unauthenticated, "REFRESH_REUSED");
-    refusal(ada.clients.profile("me").await).is(Code::Unauthenticated, "SESSION_REVOKED");
+    app.shut_out(&ada.clients).await;
     let ledger = app.ledger().await;
     assert_eq!(ledger.events("RefreshReuseDetected").await.len(), 1);
     assert_eq!(ledger.events("SessionRevoked").await.len(), 1);
 }
 
-#[tokio::test]
-async fn after_the_window_the_predecessor_is_reuse() {
-    let app = TestApp::start().await;
+async fn after_the_window_the_predecessor_is_reuse(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let next = app.clients().refresh(&ada.refresh_token).await.unwrap();
     app.clock().advance(Duration::from_secs(GRACE + 1));
@@ -66,9 +63,8 @@ async fn after_the_window_the_predecessor_is_reuse() {
     assert_eq!(victim.code, Code::Unauthenticated, "thief and owner alike");
 }
 
-#[tokio::test]
-async fn an_idle_session_ends() {
-    let app = TestApp::start().await;
+async fn an_idle_session_ends(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     app.clock().advance(Duration::from_secs(13 * 24 * 60 * 60));
     let ada = ada.refreshed().await.unwrap();
@@ -208,3 +204,10 @@ fn arbitrary_replays_keep_one_live_successor_or_none() {
     runtime.block_on(async { drop(app) });
     result.unwrap();
 }
+
+on_every_topology![
+    sixty_four_parallel_refreshes_give_one_successor,
+    a_lost_answer_can_be_asked_for_until_the_successor_is_used,
+    after_the_window_the_predecessor_is_reuse,
+    an_idle_session_ends,
+];

@@ -3,7 +3,7 @@
 use countersign_contracts::auth::v1::{
     ListSessionsRequest, LoginRequest, RevokeAllSessionsRequest, RevokeSessionRequest, Session,
 };
-use countersign_tests::{Login, PASSWORD, TestApp, refusal};
+use countersign_tests::{Login, PASSWORD, TestApp, Topology, on_every_topology, refusal};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -12,9 +12,8 @@ async fn sessions(login: &Login) -> Vec<Session> {
     login.clients.sessions().list_sessions(request).await.unwrap().into_inner().sessions
 }
 
-#[tokio::test]
-async fn sessions_are_listed_with_what_their_owner_knows_them_by() {
-    let app = TestApp::start().await;
+async fn sessions_are_listed_with_what_their_owner_knows_them_by(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let request = LoginRequest {
         email: ada.email.clone(),
@@ -39,9 +38,8 @@ async fn sessions_are_listed_with_what_their_owner_knows_them_by() {
     assert!(laptop.create_time.is_some() && laptop.expire_time.is_some());
 }
 
-#[tokio::test]
-async fn pages_of_sessions_hold_each_one_once() {
-    let app = TestApp::start().await;
+async fn pages_of_sessions_hold_each_one_once(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let mut expected = Vec::new();
     for _ in 0..5 {
@@ -66,9 +64,8 @@ async fn pages_of_sessions_hold_each_one_once() {
     assert_eq!(seen, expected);
 }
 
-#[tokio::test]
-async fn a_revoked_session_is_refused_at_once_and_the_others_go_on() {
-    let app = TestApp::start().await;
+async fn a_revoked_session_is_refused_at_once_and_the_others_go_on(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let (lost, here) = (app.login(&ada).await, app.login(&ada).await);
     // Its token is in the guard's cache by now.
@@ -76,7 +73,7 @@ async fn a_revoked_session_is_refused_at_once_and_the_others_go_on() {
 
     let revoke = RevokeSessionRequest { session_id: lost.session_id.clone() };
     here.clients.sessions().revoke_session(revoke.clone()).await.unwrap();
-    refusal(lost.clients.profile("me").await).is(Code::Unauthenticated, "SESSION_REVOKED");
+    app.shut_out(&lost.clients).await;
     assert_eq!(refusal(lost.refreshed().await).code, Code::Unauthenticated);
     here.clients.profile("me").await.unwrap();
     here.clients.sessions().revoke_session(revoke).await.expect("again is no error");
@@ -84,26 +81,24 @@ async fn a_revoked_session_is_refused_at_once_and_the_others_go_on() {
     assert_eq!(app.ledger().await.events("SessionRevoked").await.len(), 1);
 }
 
-#[tokio::test]
-async fn all_sessions_end_or_all_but_the_callers_own() {
-    let app = TestApp::start().await;
+async fn all_sessions_end_or_all_but_the_callers_own(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     let (one, two, here) = (app.login(&ada).await, app.login(&ada).await, app.login(&ada).await);
     let all = |keep_current| RevokeAllSessionsRequest { user_id: "me".to_owned(), keep_current };
     here.clients.sessions().revoke_all_sessions(all(true)).await.unwrap();
     for gone in [&one, &two] {
-        refusal(gone.clients.profile("me").await).is(Code::Unauthenticated, "SESSION_REVOKED");
+        app.shut_out(&gone.clients).await;
     }
     here.clients.profile("me").await.unwrap();
     here.clients.sessions().revoke_all_sessions(all(false)).await.unwrap();
-    refusal(here.clients.profile("me").await).is(Code::Unauthenticated, "SESSION_REVOKED");
+    app.shut_out(&here.clients).await;
     // A session that starts after it is a new one.
     app.login(&ada).await.clients.profile("me").await.unwrap();
 }
 
-#[tokio::test]
-async fn somebody_elses_session_is_refused_like_one_that_does_not_exist() {
-    let app = TestApp::start().await;
+async fn somebody_elses_session_is_refused_like_one_that_does_not_exist(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let revoke = |session_id: &str| RevokeSessionRequest { session_id: session_id.to_owned() };
     let hers = bob.clients.sessions().revoke_session(revoke(&ada.session_id)).await;
@@ -116,12 +111,20 @@ async fn somebody_elses_session_is_refused_like_one_that_does_not_exist() {
     refusal(listed).is(Code::PermissionDenied, "ACCESS_DENIED");
 }
 
-#[tokio::test]
-async fn a_session_stays_revoked_after_a_restart() {
-    let app = TestApp::start().await;
+async fn a_session_stays_revoked_after_a_restart(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     ada.clients.logout().await.unwrap();
     let app = app.crash_and_restart().await;
     let clients = app.clients().with_token(&ada.access_token);
-    refusal(clients.profile("me").await).is(Code::Unauthenticated, "SESSION_REVOKED");
+    app.shut_out(&clients).await;
 }
+
+on_every_topology![
+    sessions_are_listed_with_what_their_owner_knows_them_by,
+    pages_of_sessions_hold_each_one_once,
+    a_revoked_session_is_refused_at_once_and_the_others_go_on,
+    all_sessions_end_or_all_but_the_callers_own,
+    somebody_elses_session_is_refused_like_one_that_does_not_exist,
+    a_session_stays_revoked_after_a_restart,
+];

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use countersign_contracts::user::v1::GetProfileRequest;
-use countersign_tests::{RawCall, TestApp, refusal};
+use countersign_tests::{RawCall, TestApp, Topology, on_every_topology, refusal};
 use prost::Message;
 use sea_orm::ConnectionTrait;
 use tonic::Code;
@@ -21,9 +21,8 @@ async fn reason(app: &TestApp, authorization: &str) -> String {
     refused.reason
 }
 
-#[tokio::test]
-async fn what_is_no_token_is_malformed() {
-    let app = TestApp::start().await;
+async fn what_is_no_token_is_malformed(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let token = &ada.access_token;
     let body = token.strip_prefix("v4.public.").unwrap();
@@ -54,9 +53,8 @@ async fn what_is_no_token_is_malformed() {
     ada.clients.profile("me").await.unwrap();
 }
 
-#[tokio::test]
-async fn a_token_that_was_changed_anywhere_is_refused() {
-    let app = TestApp::start().await;
+async fn a_token_that_was_changed_anywhere_is_refused(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let token = ada.access_token.as_bytes();
     let start = "v4.public.".len();
@@ -69,9 +67,8 @@ async fn a_token_that_was_changed_anywhere_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_token_of_another_key_is_refused_also_under_our_footer() {
-    let (app, other) = (TestApp::start().await, TestApp::start().await);
+async fn a_token_of_another_key_is_refused_also_under_our_footer(topology: Topology) {
+    let (app, other) = (TestApp::on(topology).await, TestApp::on(topology).await);
     let (ada, eve) = (app.signed_in("ada").await, other.signed_in("eve").await);
     let foreign = reason(&app, &format!("Bearer {}", eve.access_token)).await;
     assert_eq!(foreign, "TOKEN_INVALID");
@@ -84,9 +81,8 @@ async fn a_token_of_another_key_is_refused_also_under_our_footer() {
     assert!(["TOKEN_MALFORMED", "TOKEN_INVALID"].contains(&without.as_str()), "{without}");
 }
 
-#[tokio::test]
-async fn a_token_of_another_environment_is_refused_though_the_key_is_the_same() {
-    let app = TestApp::start().await;
+async fn a_token_of_another_environment_is_refused_though_the_key_is_the_same(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let app = app.restart_with(|config| config.token.environment = "staging".to_owned()).await;
     let refused = reason(&app, &format!("Bearer {}", ada.access_token)).await;
@@ -95,9 +91,8 @@ async fn a_token_of_another_environment_is_refused_though_the_key_is_the_same() 
     here.clients.profile("me").await.unwrap();
 }
 
-#[tokio::test]
-async fn a_token_of_another_audience_or_issuer_is_refused() {
-    let app = TestApp::start().await;
+async fn a_token_of_another_audience_or_issuer_is_refused(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let app = app.restart_with(|config| config.token.audience = "others".to_owned()).await;
     let bearer = format!("Bearer {}", ada.access_token);
@@ -108,9 +103,8 @@ async fn a_token_of_another_audience_or_issuer_is_refused() {
     assert_eq!(reason(&app, &bearer).await, "TOKEN_INVALID");
 }
 
-#[tokio::test]
-async fn a_token_expires_also_where_it_is_remembered() {
-    let app = TestApp::start().await;
+async fn a_token_expires_also_where_it_is_remembered(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     ada.clients.profile("me").await.unwrap();
     app.clock().advance(Duration::from_secs(5 * 60 - 1));
@@ -120,18 +114,16 @@ async fn a_token_expires_also_where_it_is_remembered() {
     ada.refreshed().await.unwrap().clients.profile("me").await.unwrap();
 }
 
-#[tokio::test]
-async fn an_access_token_is_no_refresh_token() {
-    let app = TestApp::start().await;
+async fn an_access_token_is_no_refresh_token(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let refused = refusal(app.clients().refresh(&ada.access_token).await);
     assert_eq!(refused.code, Code::Unauthenticated);
     ada.refreshed().await.expect("the session goes on");
 }
 
-#[tokio::test]
-async fn two_authorizations_or_one_of_a_megabyte_are_refused() {
-    let app = TestApp::start().await;
+async fn two_authorizations_or_one_of_a_megabyte_are_refused(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let message = GetProfileRequest { user_id: "me".to_owned() }.encode_to_vec();
     let call = RawCall::with_message(&message);
@@ -139,24 +131,23 @@ async fn two_authorizations_or_one_of_a_megabyte_are_refused() {
     assert!(
         call.clone()
             .header("authorization", &bearer)
-            .send(app.address(), GET_PROFILE)
+            .send(app.user_address(), GET_PROFILE)
             .await
             .is_ok()
     );
 
     let twice = call.clone().header("authorization", &bearer).header("authorization", &bearer);
-    let twice = twice.send(app.address(), GET_PROFILE).await;
+    let twice = twice.send(app.user_address(), GET_PROFILE).await;
     refusal(twice).is(Code::Unauthenticated, "TOKEN_MALFORMED");
 
     let huge = format!("Bearer {}{}", ada.access_token, "A".repeat(1 << 20));
-    let huge = call.header("authorization", &huge).try_send(app.address(), GET_PROFILE).await;
+    let huge = call.header("authorization", &huge).try_send(app.user_address(), GET_PROFILE).await;
     assert!(!matches!(huge, Ok(Ok(_))), "a header of a megabyte gets nobody in");
     ada.clients.profile("me").await.expect("the server goes on");
 }
 
-#[tokio::test]
-async fn a_refresh_token_of_a_session_that_is_unknown_or_behind_is_refused() {
-    let app = TestApp::start().await;
+async fn a_refresh_token_of_a_session_that_is_unknown_or_behind_is_refused(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let next = ada.refreshed().await.unwrap();
     let ledger = app.ledger().await;
@@ -169,11 +160,10 @@ async fn a_refresh_token_of_a_session_that_is_unknown_or_behind_is_refused() {
     assert_eq!(unknown.code, Code::Unauthenticated);
 }
 
-#[tokio::test]
-async fn forged_refresh_tokens_are_refused_and_harm_no_session() {
-    let app = TestApp::start().await;
+async fn forged_refresh_tokens_are_refused_and_harm_no_session(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
-    let other = TestApp::start().await;
+    let other = TestApp::on(topology).await;
     let eve = other.signed_in("eve").await;
     let token = &ada.refresh_token;
     let (head, tail) = token.split_at(token.len() - 20);
@@ -203,3 +193,16 @@ async fn forged_refresh_tokens_are_refused_and_harm_no_session() {
     assert!(app.ledger().await.events("RefreshReuseDetected").await.is_empty());
     ada.refreshed().await.expect("the session goes on");
 }
+
+on_every_topology![
+    what_is_no_token_is_malformed,
+    a_token_that_was_changed_anywhere_is_refused,
+    a_token_of_another_key_is_refused_also_under_our_footer,
+    a_token_of_another_environment_is_refused_though_the_key_is_the_same,
+    a_token_of_another_audience_or_issuer_is_refused,
+    a_token_expires_also_where_it_is_remembered,
+    an_access_token_is_no_refresh_token,
+    two_authorizations_or_one_of_a_megabyte_are_refused,
+    a_refresh_token_of_a_session_that_is_unknown_or_behind_is_refused,
+    forged_refresh_tokens_are_refused_and_harm_no_session,
+];

@@ -1,41 +1,55 @@
 //! The whole system in this process, over a real socket.
 
 mod running;
+mod topology;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use countersign::Config;
 use countersign_auth::admin::create_account;
 use countersign_types::{Clock, ClockHand, Timestamp};
 use sea_orm::ConnectionTrait;
-use tempfile::TempDir;
+use tonic::Code;
 
-use crate::{Clients, Ledger, Login, PASSWORD, Person, email_of};
+use crate::{Clients, Ledger, Login, PASSWORD, Person, email_of, refusal};
 use running::Running;
+use topology::Place;
+
+pub use topology::Topology;
 
 /// Registrations that no test is about are not held up.
 const MANY: u32 = 100_000;
 /// When the tests take place: 2026-11-23T00:00:00Z.
 const START: Timestamp = Timestamp::from_seconds(1_795_392_000);
 
-/// A system of its own, on its own data, at its own time. Events move when a
-/// test says so. Dropping it asserts that no event is left over.
+/// How long a revocation may take to another process. The design promises a
+/// second; a machine that is busy with other tests gets more.
+const REVOCATION: Duration = Duration::from_secs(15);
+
+/// How long a restart of several processes takes, by the clock of the test.
+const RESTART: Duration = Duration::from_secs(60);
+
+/// A system of its own, on its own data, at its own time. Dropping it asserts
+/// that no event is left over.
 pub struct TestApp {
-    shape: Shape,
+    shape: Option<Shape>,
     running: Option<Running>,
     dead_letters_allowed: bool,
 }
 
 /// What stays when the system starts again.
 struct Shape {
-    folder: Arc<TempDir>,
+    place: Place,
     config: Config,
     clock: Clock,
     hand: ClockHand,
 }
 
 impl TestApp {
-    /// Starts on new data.
+    /// Starts on new data, in one process whose events move when the test says so.
     ///
     /// # Panics
     /// It does not start.
@@ -43,21 +57,36 @@ impl TestApp {
         Self::start_with(|_| ()).await
     }
 
-    /// Starts on new data, with other settings than the tests have.
+    /// The same with other settings than the tests have.
     ///
     /// # Panics
     /// It does not start.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
-        let mut config = settings(&folder);
+        Self::launch_new(Topology::Embedded, change).await
+    }
+
+    /// Starts on new data, spread out like this.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn on(topology: Topology) -> Self {
+        Self::launch_new(topology, |_| ()).await
+    }
+
+    async fn launch_new(topology: Topology, change: impl FnOnce(&mut Config)) -> Self {
+        let place = Place::new(topology).await;
+        let mut config = settings();
+        place.settle_in(&mut config);
         change(&mut config);
-        let (clock, hand) = Clock::manual(START);
-        Self::launch(Shape { folder, config, clock, hand }, false).await
+        // A broker has its own clock: there, time starts with that one.
+        let start = if topology == Topology::Embedded { START } else { Clock::system().now() };
+        let (clock, hand) = Clock::manual(start);
+        Self::launch(Shape { place, config, clock, hand }, false).await
     }
 
     async fn launch(shape: Shape, dead_letters_allowed: bool) -> Self {
-        let running = Running::start(shape.config.clone(), shape.clock.clone()).await;
-        Self { shape, running: Some(running), dead_letters_allowed }
+        let running = Running::start(&shape.place, shape.config.clone(), shape.clock.clone()).await;
+        Self { shape: Some(shape), running: Some(running), dead_letters_allowed }
     }
 
     /// The same, and dead letters may be left over at the end.
@@ -68,7 +97,7 @@ impl TestApp {
     }
 
     /// Dies where it stands, as a process does that is killed, and starts again
-    /// on the same data at the same time.
+    /// on the same data: at the same time on one process, a minute later on several.
     ///
     /// # Panics
     /// It does not start again.
@@ -82,29 +111,38 @@ impl TestApp {
     /// It does not start again.
     pub async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.take().crash().await;
-        let Shape { folder, clock, hand, .. } = &self.shape;
-        let (folder, clock, hand) = (Arc::clone(folder), clock.clone(), hand.clone());
-        let mut config = self.shape.config.clone();
-        change(&mut config);
-        Self::launch(Shape { folder, config, clock, hand }, self.dead_letters_allowed).await
+        let mut shape = self.shape.take().expect("the system has a place");
+        if shape.place.topology != Topology::Embedded {
+            // What the dead replicas had in hand is theirs until their time is over.
+            shape.hand.advance(RESTART);
+        }
+        change(&mut shape.config);
+        Self::launch(shape, self.dead_letters_allowed).await
     }
 
-    /// Where it listens.
+    /// Where auth listens; on one process, everything.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.running().address
+        self.running().addresses().0[0]
     }
 
-    /// Clients without a token, on a connection of their own.
+    /// Where user listens.
+    #[must_use]
+    pub fn user_address(&self) -> SocketAddr {
+        self.running().addresses().1[0]
+    }
+
+    /// Clients without a token, on connections of their own, to any replica.
     #[must_use]
     pub fn clients(&self) -> Clients {
-        Clients::of(self.address())
+        let (auth, user) = self.running().addresses();
+        Clients::to(auth, user)
     }
 
     /// The hand of the system's clock.
     #[must_use]
     pub fn clock(&self) -> &ClockHand {
-        &self.shape.hand
+        &self.shape().hand
     }
 
     /// What the databases say.
@@ -112,7 +150,7 @@ impl TestApp {
     /// # Panics
     /// They cannot be opened.
     pub async fn ledger(&self) -> Ledger {
-        Ledger::open(&self.shape.config.data_dir).await
+        self.shape().place.ledger().await
     }
 
     /// Brings every event that is due to everybody, and what follows from it.
@@ -120,7 +158,7 @@ impl TestApp {
     /// # Panics
     /// It never comes to rest, or a database fails.
     pub async fn settle(&self) {
-        self.running().steps.settle().await;
+        self.running().settle(&self.shape().place).await;
     }
 
     /// Publishes one batch of the auth service's events.
@@ -128,7 +166,7 @@ impl TestApp {
     /// # Panics
     /// The database fails.
     pub async fn step_auth(&self) -> usize {
-        self.running().steps.auth.step().await.expect("the relay of auth steps")
+        self.running().steps().auth.step().await.expect("the relay of auth steps")
     }
 
     /// Publishes one batch of the user service's events.
@@ -136,12 +174,12 @@ impl TestApp {
     /// # Panics
     /// The database fails.
     pub async fn step_user(&self) -> usize {
-        self.running().steps.user.step().await.expect("the relay of user steps")
+        self.running().steps().user.step().await.expect("the relay of user steps")
     }
 
     /// Lets each service look once whether it can take calls.
     pub async fn probe(&self) {
-        for probe in &self.running().steps.probes {
+        for probe in &self.running().steps().probes {
             probe.step().await;
         }
     }
@@ -153,7 +191,7 @@ impl TestApp {
     /// The database fails.
     pub async fn set_auth_read_only(&self, read_only: bool) {
         let pragma = format!("PRAGMA query_only = {}", u8::from(read_only));
-        let set = self.running().databases.auth.execute_unprepared(&pragma).await;
+        let set = self.running().auth_database().execute_unprepared(&pragma).await;
         set.expect("the database takes a setting");
     }
 
@@ -189,13 +227,39 @@ impl TestApp {
     /// # Panics
     /// Making the account or logging in is refused.
     pub async fn admin(&self, name: &str) -> Login {
-        let (config, clock) = (&self.shape.config.auth, &self.shape.clock);
+        let (config, clock) = (&self.shape().config.auth, &self.shape().clock);
         let (email, roles) = (email_of(name), vec!["admin".to_owned()]);
-        let db = &self.running().databases.auth;
+        let db = self.running().auth_database();
         let made = create_account(db, clock, config, email.clone(), PASSWORD.to_owned(), roles);
         let user_id = made.await.expect("an administrator can be made").to_string();
         self.settle().await;
         self.login(&Person { email, user_id }).await
+    }
+
+    /// Asserts that the session of these clients is refused by every guard: at
+    /// once in one process, soon in others.
+    ///
+    /// # Panics
+    /// One lets it in.
+    pub async fn shut_out(&self, clients: &Clients) {
+        let (_, user) = self.running().addresses();
+        let soon = self.shape().place.topology != Topology::Embedded;
+        let deadline = Instant::now() + if soon { REVOCATION } else { Duration::ZERO };
+        for &address in user {
+            let clients = clients.at(address);
+            let refused = loop {
+                let answer = clients.profile("me").await;
+                if answer.is_err() || Instant::now() > deadline {
+                    break refusal(answer);
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            refused.is(Code::Unauthenticated, "SESSION_REVOKED");
+        }
+    }
+
+    fn shape(&self) -> &Shape {
+        self.shape.as_ref().expect("the system has a place")
     }
 
     fn running(&self) -> &Running {
@@ -209,13 +273,13 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        let data = self.shape.config.data_dir.clone();
+        let Some((running, shape)) = self.running.take().zip(self.shape.take()) else { return };
         let allowed = self.dead_letters_allowed;
+        let failed = std::thread::panicking();
         // On a thread of its own: here may be no place to wait.
-        let last = std::thread::spawn(move || running.end(&data, allowed)).join();
+        let last = std::thread::spawn(move || running.end(shape.place, allowed, failed)).join();
         if let Err(left) = last
-            && !std::thread::panicking()
+            && !failed
         {
             std::panic::resume_unwind(left);
         }
@@ -224,8 +288,8 @@ impl Drop for TestApp {
 
 /// The defaults, but for hashing, which is as cheap as is allowed, and the
 /// throttle, which would count all tests as one network.
-fn settings(folder: &TempDir) -> Config {
-    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+fn settings() -> Config {
+    let mut config = Config::default();
     config.auth.hashing.memory_kib = 7168;
     config.auth.hashing.iterations = 1;
     config.auth.hashing.workers = 2;

@@ -22,10 +22,11 @@ pub struct Bearer(Option<MetadataValue<Ascii>>);
 /// A channel whose calls carry a token.
 pub type Authenticated = InterceptedService<Channel, Bearer>;
 
-/// Clients of all services, on one connection.
+/// Clients of all services.
 #[derive(Clone)]
 pub struct Clients {
-    channel: Channel,
+    auth: Channel,
+    user: Channel,
     bearer: Bearer,
 }
 
@@ -39,14 +40,37 @@ impl Interceptor for Bearer {
 }
 
 impl Clients {
-    /// Connects at the first call.
+    /// Clients of one process that serves everything. Connects at the first call.
     ///
     /// # Panics
     /// Never for a socket address.
     #[must_use]
     pub fn of(address: SocketAddr) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a valid URI");
-        Self { channel: endpoint.connect_lazy(), bearer: Bearer(None) }
+        let channel = endpoint(address).connect_lazy();
+        Self { auth: channel.clone(), user: channel, bearer: Bearer(None) }
+    }
+
+    /// Clients of the replicas of both services; a call goes to any of its service.
+    ///
+    /// # Panics
+    /// Never for socket addresses.
+    #[must_use]
+    pub fn to(auth: &[SocketAddr], user: &[SocketAddr]) -> Self {
+        if let ([auth], [user]) = (auth, user)
+            && auth == user
+        {
+            return Self::of(*auth);
+        }
+        Self { auth: balanced(auth), user: balanced(user), bearer: Bearer(None) }
+    }
+
+    /// The same token, at this process.
+    ///
+    /// # Panics
+    /// Never for a socket address.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { bearer: self.bearer.clone(), ..Self::of(address) }
     }
 
     /// The same connection, with this access token.
@@ -62,13 +86,13 @@ impl Clients {
     #[must_use]
     pub fn with_authorization(&self, value: &str) -> Self {
         let value = value.parse().expect("a header value");
-        Self { channel: self.channel.clone(), bearer: Bearer(Some(value)) }
+        Self { bearer: Bearer(Some(value)), ..self.clone() }
     }
 
-    /// The connection itself.
+    /// The connection to auth; to one process, the connection itself.
     #[must_use]
     pub fn channel(&self) -> Authenticated {
-        InterceptedService::new(self.channel.clone(), self.bearer.clone())
+        InterceptedService::new(self.auth.clone(), self.bearer.clone())
     }
 
     /// Accounts and tokens.
@@ -86,6 +110,15 @@ impl Clients {
     /// Profiles.
     #[must_use]
     pub fn profiles(&self) -> ProfileServiceClient<Authenticated> {
-        ProfileServiceClient::new(self.channel())
+        let channel = InterceptedService::new(self.user.clone(), self.bearer.clone());
+        ProfileServiceClient::new(channel)
     }
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{address}")).expect("a valid URI")
+}
+
+fn balanced(replicas: &[SocketAddr]) -> Channel {
+    Channel::balance_list(replicas.iter().copied().map(endpoint))
 }

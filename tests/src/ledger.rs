@@ -1,5 +1,7 @@
 //! What the databases say, read beside the running system.
 
+mod arrivals;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,11 +12,14 @@ use countersign_events::{
     admin::{self, Entry, Filter},
 };
 use countersign_mesh::{config::DatabaseConfig, database};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
-/// The databases of a data folder.
+pub(crate) use arrivals::ids;
+
+/// The databases of both services.
 pub struct Ledger {
-    folder: PathBuf,
+    /// Where their files are, if they have any.
+    folders: Vec<PathBuf>,
     /// The database of the auth service.
     pub auth: DatabaseConnection,
     /// The database of the user service.
@@ -27,8 +32,29 @@ impl Ledger {
     /// # Panics
     /// They cannot be opened.
     pub async fn open(folder: &Path) -> Self {
-        let (auth, user) = (connect(folder, "auth.db").await, connect(folder, "user.db").await);
-        Self { folder: folder.to_path_buf(), auth, user }
+        let file = |name| format!("sqlite://{}?mode=rwc", folder.join(name).display());
+        let ledger = Self::connect(&file("auth.db"), &file("user.db")).await;
+        Self { folders: vec![folder.to_path_buf()], ..ledger }
+    }
+
+    /// Opens the databases of services that have a folder each.
+    ///
+    /// # Panics
+    /// They cannot be opened.
+    pub async fn open_apart(folders: [PathBuf; 2]) -> Self {
+        let file = |folder: &Path, name| format!("sqlite://{}", folder.join(name).display());
+        let [auth, user] = &folders;
+        let ledger = Self::connect(&file(auth, "auth.db"), &file(user, "user.db")).await;
+        Self { folders: folders.to_vec(), ..ledger }
+    }
+
+    /// Opens both databases, wherever they are.
+    ///
+    /// # Panics
+    /// They cannot be opened.
+    pub async fn connect(auth: &str, user: &str) -> Self {
+        let (auth, user) = (connect(auth).await, connect(user).await);
+        Self { folders: Vec::new(), auth, user }
     }
 
     /// The events of both services of this kind (name of the message), published or not.
@@ -84,18 +110,19 @@ impl Ledger {
     /// # Panics
     /// It gives none.
     pub async fn number(db: &DatabaseConnection, sql: &str) -> i64 {
-        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        let statement = Statement::from_string(db.get_database_backend(), sql);
         let row = db.query_one_raw(statement).await.expect("the query runs").expect("one row");
         row.try_get("", "n").expect("a column n")
     }
 
-    /// The files of the folder in which a text stands in clear.
+    /// The files of the databases in which a text stands in clear.
     ///
     /// # Panics
-    /// The folder cannot be read.
+    /// The folders cannot be read.
     #[must_use]
     pub fn files_with(&self, text: &str) -> Vec<PathBuf> {
-        let files = fs::read_dir(&self.folder).expect("the folder is readable");
+        let files = self.folders.iter().map(fs::read_dir);
+        let files = files.flat_map(|files| files.expect("the folder is readable"));
         let paths = files.map(|file| file.expect("an entry").path());
         let holds = |path: &PathBuf| {
             let bytes = fs::read(path).unwrap_or_default();
@@ -114,8 +141,7 @@ impl Ledger {
     }
 }
 
-async fn connect(folder: &Path, name: &str) -> DatabaseConnection {
-    let url = format!("sqlite://{}?mode=rwc", folder.join(name).display());
+async fn connect(url: &str) -> DatabaseConnection {
     let config = DatabaseConfig { max_connections: 1, ..DatabaseConfig::default() };
-    database::connect(&config, &url).await.expect("the database opens")
+    database::connect(&config, url).await.expect("the database opens")
 }

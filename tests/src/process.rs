@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     fs::Permissions,
     net::SocketAddr,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
@@ -17,13 +18,18 @@ use tokio::{
     sync::watch,
 };
 
-use crate::Clients;
+use crate::{
+    Clients,
+    leash::{Ending, Leash},
+};
 
 /// The executable and the environment in which it runs.
 #[derive(Clone, Debug)]
 pub struct Executable {
     program: PathBuf,
     data: PathBuf,
+    /// The words that say what it serves; none for everything.
+    role: Vec<String>,
     environment: Vec<(String, String)>,
     /// Kilobytes that a file may have (`ulimit -f`, in blocks of 512 or 1024 bytes).
     file_limit: Option<u32>,
@@ -37,7 +43,7 @@ const NOBODY: u32 = 65534;
 /// A running server. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    leash: Leash,
     address: SocketAddr,
     output: Arc<Mutex<String>>,
 }
@@ -50,11 +56,15 @@ impl Executable {
     #[must_use]
     pub fn on(data: &Path) -> Self {
         let tests = env::current_exe().expect("the path of this test");
-        let program = tests.ancestors().nth(2).expect("target/debug").join("countersign");
-        assert!(program.is_file(), "{} is not built: use `make test`", program.display());
+        // Tests lie a folder deeper than programs.
+        let mut folders =
+            tests.ancestors().skip(1).take(2).map(|folder| folder.join("countersign"));
+        let program = folders.find(|program| program.is_file());
+        let program = program.expect("the executable is not built: use `make test`");
         Self {
             program,
             data: data.to_path_buf(),
+            role: Vec::new(),
             environment: Vec::new(),
             file_limit: None,
             user: None,
@@ -65,6 +75,13 @@ impl Executable {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same in a role, such as `auth`, where it is started as a server.
+    #[must_use]
+    pub fn in_role(mut self, role: &str) -> Self {
+        self.role = vec![role.to_owned()];
         self
     }
 
@@ -121,21 +138,35 @@ impl Executable {
     /// # Panics
     /// It ends before that; the panic shows what it said.
     pub async fn start(&self) -> Process {
-        let mut command = self.command(&[]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn().expect("the program runs");
+        self.try_start().await.unwrap_or_else(|said| panic!("the server ended: {said}"))
+    }
+
+    /// The same where it is no surprise that the server does not come up.
+    ///
+    /// # Errors
+    /// What it said before it ended.
+    ///
+    /// # Panics
+    /// The program does not run at all.
+    pub async fn try_start(&self) -> Result<Process, String> {
+        let words = self.words(&self.role);
+        let (program, arguments) = words.split_first().expect("a program");
+        let mut leash = Leash::start(program, Ending::KILL, |command| {
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+            self.dress(command);
+        });
         let output = Arc::default();
         let (found, mut address) = watch::channel(None);
         let found = Arc::new(found);
-        for pipe in pipes(&mut child) {
+        for pipe in pipes(leash.child()) {
             tokio::spawn(read(pipe, Arc::clone(&output), Arc::clone(&found)));
         }
         drop(found);
         // The senders are gone when both pipes are closed.
         let known = address.wait_for(Option::is_some).await.map(|address| *address);
         match known {
-            Ok(Some(address)) => Process { child, address, output },
-            _ => panic!("the server ended: {}", text(&output)),
+            Ok(Some(address)) => Ok(Process { leash, address, output }),
+            _ => Err(text(&output)),
         }
     }
 
@@ -153,22 +184,34 @@ impl Executable {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = match self.file_limit {
-            None => Command::new(&self.program),
-            Some(blocks) => {
-                let mut shell = Command::new("sh");
-                let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$@\"");
-                shell.args(["-c", &script, "sh"]).arg(&self.program);
-                shell
-            }
-        };
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let words = self.words(&arguments);
+        let (program, arguments) = words.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(arguments);
+        self.dress(&mut command);
+        command
+    }
+
+    /// The program and its arguments.
+    fn words(&self, arguments: &[String]) -> Vec<OsString> {
+        let mut words = Vec::new();
+        if let Some(blocks) = self.file_limit {
+            let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$@\"");
+            words.extend(["/bin/sh", "-c", &script, "sh"].map(OsString::from));
+        }
+        words.push(self.program.clone().into_os_string());
+        words.extend(arguments.iter().map(OsString::from));
+        words
+    }
+
+    fn dress(&self, command: &mut Command) {
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
-        command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin");
+        command.env_clear().env("PATH", "/usr/bin:/bin");
         command.env("COUNTERSIGN_DATA_DIR", &self.data).env("COUNTERSIGN_LISTEN", "127.0.0.1:0");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command
     }
 }
 
@@ -192,22 +235,25 @@ impl Process {
     }
 
     /// Kills it with a signal that no process can hold off, and waits for its end.
+    pub async fn kill(mut self) {
+        self.leash.kill().await;
+    }
+
+    /// Sends a signal, such as `STOP`; false where it has ended already.
     ///
     /// # Panics
-    /// It cannot be killed.
-    pub async fn kill(mut self) {
-        self.child.kill().await.expect("the process can be killed");
+    /// `kill` is not there.
+    pub async fn signal(&mut self, signal: &str) -> bool {
+        self.leash.signal(signal).await
     }
 
     /// Asks it to end (SIGTERM), and waits; returns whether it left in good order.
     ///
     /// # Panics
-    /// `kill` is not there.
+    /// It has ended before, or `kill` is not there.
     pub async fn stop(mut self) -> bool {
-        let id = self.child.id().expect("the process runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
-        assert!(sent.success());
-        self.child.wait().await.expect("the process ends").success()
+        assert!(self.leash.signal("TERM").await, "the process runs");
+        self.leash.ended().await.success()
     }
 }
 

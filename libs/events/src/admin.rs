@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     DeadLetter, Error, Event, dead,
     entity::{dead_letter, outbox},
+    listen,
 };
 
 /// The most rows that one call lists.
@@ -38,8 +39,10 @@ pub struct Filter {
 pub struct Entry {
     /// The event.
     pub event: Event,
-    /// When every consumer had settled it.
+    /// When the stream had it; on the bus in memory, when every consumer had settled it.
     pub published_time: Option<Timestamp>,
+    /// Its place in the stream.
+    pub stream_sequence: Option<i64>,
     /// Before this time it is not published (again).
     pub next_attempt_time: Timestamp,
     /// Publishes that failed.
@@ -129,7 +132,12 @@ pub async fn replay(
             .into_tuple()
             .all(db)
             .await?;
-        let Some(&last) = ids.last() else { return Ok(replayed) };
+        let Some(&last) = ids.last() else {
+            if replayed > 0 {
+                listen::notify(db).await;
+            }
+            return Ok(replayed);
+        };
         after = last;
         let updated = outbox::Entity::update_many()
             .col_expr(outbox::Column::PublishedTime, Expr::value(Option::<i64>::None))
@@ -146,6 +154,7 @@ impl From<outbox::Model> for Entry {
     fn from(row: outbox::Model) -> Self {
         Self {
             published_time: row.published_time.map(Timestamp::from_micros),
+            stream_sequence: row.stream_sequence,
             next_attempt_time: Timestamp::from_micros(row.next_attempt_time),
             attempts: u32::try_from(row.attempts).unwrap_or(0),
             event: row.into(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt, panic::AssertUnwindSafe, sync::Arc, time::
 
 use countersign_types::{Code, Fault, Timestamp};
 use futures::{FutureExt, future::BoxFuture};
+use sea_orm::DbBackend;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Backoff, Error, Event, Nack, Outbox, Unit, dead, inbox, meter::ConsumerMeter};
@@ -107,6 +108,21 @@ impl Consumer {
         self.0.kinds.contains(kind)
     }
 
+    /// The kinds of events that the consumer wants.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.0.kinds.iter().map(String::as_str)
+    }
+
+    /// The service that the consumer belongs to.
+    pub(crate) fn source(&self) -> &'static str {
+        self.0.outbox.source()
+    }
+
+    /// Whether the consumer's database lets one transaction write at a time.
+    pub(crate) fn one_writer(&self) -> bool {
+        self.0.outbox.db().get_database_backend() == DbBackend::Sqlite
+    }
+
     /// Delivers an event. `Ok` means settled: the effect is committed, now or
     /// at an earlier delivery, or the event is a dead letter. The future may be
     /// dropped at any point; nothing is lost, and nothing happens twice.
@@ -128,6 +144,31 @@ impl Consumer {
             Ok(settled) => settled,
             Err(error) => {
                 self.warn(event, &error.to_string(), "failed event cannot be counted");
+                Err(Nack { retry_after: None })
+            }
+        }
+    }
+
+    /// Gives up at once what cannot be delivered: it becomes a dead letter.
+    ///
+    /// # Errors
+    /// [`Nack`]: bring it again.
+    pub(crate) async fn bury(&self, event: &Event, reason: &str) -> Result<(), Nack> {
+        let buried = async {
+            let unit = self.0.outbox.begin().await?;
+            let buried = dead::bury(&*unit, self.0.name, event, reason, 1, self.now()).await?;
+            unit.commit().await?;
+            Ok::<_, Error>(buried)
+        };
+        match buried.await {
+            Ok(true) => {
+                self.0.meter.dead();
+                self.warn(event, reason, "what came is no event for this consumer");
+                Ok(())
+            }
+            Ok(false) => Ok(()),
+            Err(error) => {
+                self.warn(event, &error.to_string(), "a dead letter cannot be written");
                 Err(Nack { retry_after: None })
             }
         }

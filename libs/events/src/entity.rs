@@ -19,6 +19,12 @@ pub(crate) mod outbox {
         pub published_time: Option<i64>,
         pub next_attempt_time: i64,
         pub attempts: i32,
+        /// Where the stream has it; null where it went by the bus in memory.
+        pub stream_sequence: Option<i64>,
+        /// The relay that has the row in hand.
+        pub claimant: Option<Uuid>,
+        /// When others may take it over.
+        pub claim_until: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -38,6 +44,35 @@ pub(crate) mod sequence {
         #[sea_orm(primary_key, auto_increment = false)]
         pub aggregate: Uuid,
         pub last: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What one replica at a time does, and how far it has come.
+pub(crate) mod chore {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "event_chores")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        pub holder: Uuid,
+        pub lease_until: i64,
+        /// The stream that was last compared: when it was made.
+        pub stream_created: i64,
+        /// The last sequence that it had then.
+        pub stream_last: i64,
+        /// Up to where outbox and stream were compared: when a row was published,
+        pub cursor_time: i64,
+        /// and which one of that time.
+        pub cursor: Uuid,
+        /// What was published before is compared without a wait.
+        pub urgent_until: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

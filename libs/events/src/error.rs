@@ -29,6 +29,25 @@ pub enum Error {
         /// Where decoding stopped.
         source: prost::DecodeError,
     },
+    /// The broker does not do what was asked, for now.
+    #[error("{what}: {source}")]
+    Broker {
+        /// What was asked.
+        what: &'static str,
+        /// What it answered.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no connection to the broker.
+    #[error("the broker is away")]
+    Away,
+    /// The way to the broker cannot be tried at all.
+    #[error("{what}: {source}")]
+    Setup {
+        /// What is wrong with it.
+        what: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The encoded event is longer than [`crate::DATA_MAX`].
     #[error("an event of kind {kind} has {length} bytes, more than an event may have")]
     TooLong {
@@ -40,6 +59,15 @@ pub enum Error {
     /// The process stops while a change is being made permanent.
     #[error("the process stopped before a commit was answered")]
     Interrupted,
+}
+
+impl Error {
+    pub(crate) fn broker(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Broker { what, source: source.into() }
+    }
 }
 
 /// A failed database is worth another try; everything else here is a fault of
@@ -55,7 +83,11 @@ impl From<Error> for Fault {
             Error::Kind { .. } | Error::Decode { .. } => {
                 Self::new(Code::Internal, "EVENT_MALFORMED", "an event could not be read")
             }
-            Error::TooLong { .. } => Self::internal(),
+            Error::Broker { .. } | Error::Away => {
+                Self::new(Code::Unavailable, "BROKER_UNAVAILABLE", "the broker is not available")
+                    .retry_after(Duration::from_secs(1))
+            }
+            Error::TooLong { .. } | Error::Setup { .. } => Self::internal(),
         }
     }
 }

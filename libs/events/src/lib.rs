@@ -6,33 +6,45 @@
 //! its own events are again one transaction. So an event is delivered at least
 //! once and has its effect exactly once, whatever dies in between.
 //!
+//! The bus is in memory, or NATS JetStream; services do not see which. The
+//! database is the source of truth and the stream is the road: what a stream
+//! loses is found by the relay's sweep and published again.
+//!
 //! Nothing here knows what an event means, and no event may hold personal
 //! data: the tables of this crate are kept, listed and copied as they are.
 
 pub mod admin;
 mod backoff;
 mod bus;
+mod claim;
 mod consumer;
 mod dead;
 mod entity;
 mod error;
 mod event;
+mod follow;
 mod inbox;
+mod jetstream;
+mod listen;
 mod meter;
 mod migration;
 mod outbox;
 mod prune;
 mod reason;
 mod relay;
+mod sweep;
 
 pub use backoff::Backoff;
-pub use bus::{Bus, Nack};
+pub use bus::{Bus, Nack, Receipt};
 pub use consumer::{Consumer, ConsumerOptions, Handler};
 pub use dead::DeadLetter;
 pub use error::Error;
 pub use event::{DATA_MAX, Event};
+pub use follow::{Follower, Following};
 pub use futures::future::BoxFuture;
+pub use jetstream::JetStreamOptions;
 pub use migration::migrations;
 pub use outbox::{Outbox, Unit};
 pub use reason::reason;
 pub use relay::{Relay, RelayOptions};
+pub use sweep::Sweep;

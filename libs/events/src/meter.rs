@@ -15,11 +15,51 @@ pub(crate) struct RelayMeter {
     lag: Histogram<f64>,
 }
 
+/// Of the road to a broker.
+pub(crate) struct RoadMeter {
+    away: Counter<u64>,
+}
+
+/// Of the comparison of outbox and stream.
+pub(crate) struct SweepMeter {
+    missing: Counter<u64>,
+}
+
 /// Of a consumer.
 pub(crate) struct ConsumerMeter {
     failed: Counter<u64>,
     dead: Counter<u64>,
     label: [KeyValue; 1],
+}
+
+impl RoadMeter {
+    pub(crate) fn new() -> Self {
+        Self {
+            away: global::meter(SCOPE)
+                .u64_counter("countersign.events.away")
+                .with_description("publishes that the broker did not take")
+                .build(),
+        }
+    }
+
+    pub(crate) fn away(&self) {
+        self.away.add(1, &[]);
+    }
+}
+
+impl SweepMeter {
+    pub(crate) fn new() -> Self {
+        Self {
+            missing: global::meter(SCOPE)
+                .u64_counter("countersign.events.missing")
+                .with_description("published events that the stream has lost")
+                .build(),
+        }
+    }
+
+    pub(crate) fn missing(&self, source: &str, events: u64) {
+        self.missing.add(events, &[KeyValue::new("source", source.to_owned())]);
+    }
 }
 
 impl RelayMeter {

@@ -6,15 +6,19 @@ use sea_orm_migration::{
     sea_query::{ColumnDef, Index, IntoIden, Table},
 };
 
-use crate::entity::{attempt, dead_letter, inbox, outbox, sequence};
+use crate::entity::{attempt, chore, dead_letter, inbox, outbox, sequence};
 
 /// The migrations of this crate, in order. Their names start with `events_`.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Tables)]
+    vec![Box::new(Tables), Box::new(Replicas)]
 }
 
 struct Tables;
+
+/// What several relays and a stream need. Additive: the former version goes on
+/// beside it, with rows that nobody has claimed.
+struct Replicas;
 
 impl MigrationName for Tables {
     fn name(&self) -> &str {
@@ -91,6 +95,43 @@ async fn outbox_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .take();
     manager.create_table(outbox).await?;
     manager.create_table(sequences).await
+}
+
+impl MigrationName for Replicas {
+    fn name(&self) -> &str {
+        "events_000002_replicas"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Replicas {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // One at a time: SQLite adds no two columns in one statement.
+        for column in [
+            schema::big_integer_null(outbox::Column::StreamSequence),
+            schema::uuid_null(outbox::Column::Claimant),
+            schema::big_integer_null(outbox::Column::ClaimUntil),
+        ] {
+            let add = Table::alter().table(outbox::Entity).add_column(column).take();
+            manager.alter_table(add).await?;
+        }
+        let chores = Table::create()
+            .table(chore::Entity)
+            .col(schema::text(chore::Column::Name).primary_key())
+            .col(schema::uuid(chore::Column::Holder))
+            .col(schema::big_integer(chore::Column::LeaseUntil))
+            .col(schema::big_integer(chore::Column::StreamCreated))
+            .col(schema::big_integer(chore::Column::StreamLast))
+            .col(schema::big_integer(chore::Column::CursorTime))
+            .col(schema::uuid(chore::Column::Cursor))
+            .col(schema::big_integer(chore::Column::UrgentUntil))
+            .take();
+        manager.create_table(chores).await
+    }
 }
 
 async fn consumer_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -4,10 +4,7 @@
 use std::{
     fmt,
     ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use countersign_types::{Clock, EventId, Timestamp};
@@ -21,8 +18,9 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
-    DATA_MAX, Error,
+    DATA_MAX, Error, Event,
     entity::{outbox, sequence},
+    listen::Notifier,
 };
 
 /// One service's database, and the events that happen in it. Clones are the
@@ -35,6 +33,7 @@ struct Inner {
     clock: Clock,
     source: &'static str,
     wake: Notify,
+    notifier: Notifier,
 }
 
 /// A transaction that can append events. Dropped without a commit, it is
@@ -42,14 +41,15 @@ struct Inner {
 pub struct Unit {
     txn: DatabaseTransaction,
     outbox: Outbox,
-    appended: AtomicBool,
+    appended: Mutex<Vec<Event>>,
 }
 
 impl Outbox {
     /// The outbox in `db`; `source` is the service's name, such as `auth`.
     #[must_use]
     pub fn new(db: DatabaseConnection, clock: Clock, source: &'static str) -> Self {
-        Self(Arc::new(Inner { db, clock, source, wake: Notify::new() }))
+        let (wake, notifier) = (Notify::new(), Notifier::default());
+        Self(Arc::new(Inner { db, clock, source, wake, notifier }))
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at
@@ -64,7 +64,7 @@ impl Outbox {
             ..TransactionOptions::default()
         };
         let txn = self.0.db.begin_with_options(options).await?;
-        Ok(Unit { txn, outbox: self.clone(), appended: AtomicBool::new(false) })
+        Ok(Unit { txn, outbox: self.clone(), appended: Mutex::default() })
     }
 
     /// The database, for reads outside a transaction.
@@ -79,9 +79,24 @@ impl Outbox {
         &self.0.clock
     }
 
+    /// The service's name.
+    pub(crate) fn source(&self) -> &'static str {
+        self.0.source
+    }
+
     /// Resolves when events were committed since it last resolved.
     pub(crate) async fn woken(&self) {
         self.0.wake.notified().await;
+    }
+
+    /// Wakes the relay of this process.
+    pub(crate) fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// What tells the relays of other processes.
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.0.notifier
     }
 }
 
@@ -104,22 +119,32 @@ impl Unit {
         let sequence = self.next_sequence(aggregate).await?;
         // After the sequence, which waits for other writers of the aggregate:
         // so ids sort like sequences.
-        let id = EventId::generate();
-        let now = self.now().as_micros();
+        let event = Event {
+            id: EventId::generate(),
+            kind: E::full_name(),
+            source: self.outbox.0.source.to_owned(),
+            aggregate,
+            sequence: sequence.unwrap_or(0),
+            time: self.now(),
+            data,
+        };
         let row = outbox::ActiveModel {
-            id: Set(id.as_uuid()),
-            kind: Set(E::full_name()),
-            source: Set(self.outbox.0.source.to_owned()),
+            id: Set(event.id.as_uuid()),
+            kind: Set(event.kind.clone()),
+            source: Set(event.source.clone()),
             aggregate: Set(aggregate),
             sequence: Set(sequence),
-            create_time: Set(now),
-            data: Set(data),
+            create_time: Set(event.time.as_micros()),
+            data: Set(event.data.clone()),
             published_time: Set(None),
-            next_attempt_time: Set(now),
+            // At once, whatever the clock of the replica that relays it says.
+            next_attempt_time: Set(0),
             attempts: Set(0),
+            ..outbox::ActiveModel::default()
         };
         outbox::Entity::insert(row).exec_without_returning(&self.txn).await?;
-        self.appended.store(true, Ordering::Relaxed);
+        let id = event.id;
+        self.appended.lock().unwrap_or_else(PoisonError::into_inner).push(event);
         Ok(id)
     }
 
@@ -129,25 +154,48 @@ impl Unit {
     /// # Errors
     /// [`Error::Database`]; whether the commit took place is then not known.
     pub async fn commit(self) -> Result<(), Error> {
-        self.commit_then(|| ()).await
+        self.commit_events().await?;
+        Ok(())
     }
 
-    /// As [`Unit::commit`]; calls `then` as soon as the change is permanent,
-    /// though its caller has gone away meanwhile.
+    /// As [`Unit::commit`]; returns the events that happened, in their order.
+    ///
+    /// # Errors
+    /// As [`Unit::commit`].
+    pub async fn commit_events(self) -> Result<Vec<Event>, Error> {
+        self.finish(|_| ()).await
+    }
+
+    /// As [`Unit::commit`]; calls `then` with the events as soon as the change
+    /// is permanent, though its caller has gone away meanwhile: it is the place
+    /// to announce them ([`crate::Bus::announce`]).
     ///
     /// # Errors
     /// As [`Unit::commit`]; `then` is not called.
-    pub async fn commit_then(self, then: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    pub async fn commit_then(
+        self,
+        then: impl FnOnce(&[Event]) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.finish(then).await?;
+        Ok(())
+    }
+
+    async fn finish(
+        self,
+        then: impl FnOnce(&[Event]) + Send + 'static,
+    ) -> Result<Vec<Event>, Error> {
         let Self { txn, outbox, appended } = self;
+        let events = appended.into_inner().unwrap_or_else(PoisonError::into_inner);
         // The engine finishes a commit whose future was dropped: what follows
         // from it must not hang on that future either.
         let commit = tokio::spawn(async move {
             txn.commit().await?;
-            then();
-            if appended.into_inner() {
-                outbox.0.wake.notify_one();
+            then(&events);
+            if !events.is_empty() {
+                outbox.wake();
+                outbox.notifier().tell(&outbox);
             }
-            Ok(())
+            Ok(events)
         });
         commit.await.map_err(|_| Error::Interrupted)?
     }

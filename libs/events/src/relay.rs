@@ -1,80 +1,73 @@
 //! Brings what was committed to the bus, and keeps the tables small.
 
+mod options;
+
 use std::{fmt, time::Duration};
 
-use countersign_types::Timestamp;
-use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{Alias, Expr, Query},
-};
+use futures::{StreamExt, stream};
+use sea_orm::DbBackend;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Backoff, Bus, Error, Event, Outbox, entity::outbox, meter::RelayMeter, prune};
+pub use self::options::RelayOptions;
+use crate::{
+    Backoff, Bus, Error, Event, Outbox, Receipt,
+    bus::Refusal,
+    claim,
+    entity::outbox,
+    listen,
+    meter::{RelayMeter, SweepMeter},
+    prune,
+    sweep::{self, Sweep},
+};
 
-/// How a relay works.
-#[derive(Clone, Copy, Debug)]
-pub struct RelayOptions {
-    /// Rows taken in one step.
-    pub batch: u64,
-    /// How often to look where nothing woke the relay: finds what another
-    /// process committed, requeued or replayed.
-    pub poll_interval: Duration,
-    /// Waits after a publish that failed, where no consumer named one.
-    pub backoff: Backoff,
-    /// How long a published row is kept for a replay; inbox entries are kept
-    /// twice as long.
-    pub retention: Duration,
-    /// How often old rows are looked for.
-    pub prune_interval: Duration,
-}
-
-impl Default for RelayOptions {
-    /// 128 rows, a look every 5 s, rows kept for 7 days and pruned every 10
-    /// minutes. With 15 s of [`crate::ConsumerOptions::redelivery_interval`] an
-    /// idle process of two services stays under one query a second.
-    fn default() -> Self {
-        Self {
-            batch: 128,
-            poll_interval: Duration::from_secs(5),
-            backoff: Backoff::default(),
-            retention: Duration::from_hours(7 * 24),
-            prune_interval: Duration::from_mins(10),
-        }
-    }
-}
+/// Waits while broker or database is away. A broker that comes back is noticed at once; one
+/// that is there and takes nothing, is not.
+const AWAY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// Publishes one outbox on a bus: at least once each, the events of one
-/// aggregate one after the other in their order.
+/// aggregate one after the other in their order, those of others beside them.
 ///
 /// It asks for rows that are not published, never for rows behind a cursor: a
-/// transaction that commits late is not passed over. Two relays on one outbox
-/// lose nothing and keep the order; they publish some events twice, which the
-/// inbox recognises.
+/// transaction that commits late is not passed over. Relays of several
+/// processes share an outbox: each claims rows for a time, and what a dead one
+/// had in hand is taken over. An event may then be published twice, which the
+/// stream and the inbox recognise; the order is kept all the same, as each
+/// publishes an event only after its predecessor has arrived.
 pub struct Relay {
     outbox: Outbox,
     bus: Bus,
     options: RelayOptions,
+    claimant: Uuid,
     meter: RelayMeter,
+    sweep_meter: SweepMeter,
 }
 
 /// What one step came to.
+#[derive(Default)]
 struct Batch {
     handled: usize,
     retry_after: Option<Duration>,
+    away: bool,
 }
 
 impl Relay {
     /// A relay from `outbox` to `bus`.
     #[must_use]
     pub fn new(outbox: Outbox, bus: Bus, options: RelayOptions) -> Self {
-        Self { outbox, bus, options, meter: RelayMeter::new() }
+        let claimant = claim::claimant(outbox.db());
+        if options.listen {
+            outbox.notifier().turn_on();
+        }
+        let (meter, sweep_meter) = (RelayMeter::new(), SweepMeter::new());
+        Self { outbox, bus, options, claimant, meter, sweep_meter }
     }
 
     /// Publishes the first due event of each aggregate, up to
     /// [`RelayOptions::batch`]. Returns how many it tried: 0 means that nothing
-    /// is due. The future may be dropped at any point.
+    /// is due, or that the broker is away. The future may be dropped at any
+    /// point.
     ///
     /// # Errors
     /// [`Error::Database`]; what was not marked as published comes again.
@@ -92,23 +85,59 @@ impl Relay {
         Ok(prune::step(self.outbox.db(), self.options.retention, now).await?)
     }
 
-    /// Publishes and prunes until `cancel`, then ends with the event in hand.
+    /// Compares published rows with the stream, and has those published again
+    /// that it has lost. One replica at a time does; the others, and a bus in
+    /// memory, have nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::Broker`] or [`Error::Away`] where the
+    /// stream cannot be read.
+    pub async fn sweep_step(&self) -> Result<Sweep, Error> {
+        let Some(broker) = self.bus.broker() else { return Ok(Sweep::default()) };
+        let lease = self.options.lease;
+        let swept = sweep::step(&self.outbox, broker, self.claimant, lease).await?;
+        if swept.missing > 0 {
+            self.sweep_meter.missing(self.outbox.source(), swept.missing);
+            self.outbox.wake();
+        }
+        Ok(swept)
+    }
+
+    /// Publishes, prunes and sweeps until `cancel`, then ends with the events in hand.
     pub async fn run(self, cancel: CancellationToken) {
+        let postgres = self.outbox.db().get_database_backend() == DbBackend::Postgres;
+        tokio::select! {
+            () = self.publish_all(&cancel) => {}
+            () = listen::run(&self.outbox), if postgres && self.options.listen => {}
+        }
+        if let Err(error) = claim::release(self.outbox.db(), self.claimant).await {
+            tracing::debug!(error = %error, relay = ?self.outbox, "claims run out by themselves");
+        }
+    }
+
+    async fn publish_all(&self, cancel: &CancellationToken) {
         let mut next_prune = Instant::now();
+        let mut next_sweep = Instant::now();
         let mut next_retry: Option<Instant> = None;
         let mut failures: u32 = 0;
+        let mut connected = self.bus.connected();
         while !cancel.is_cancelled() {
+            connected.mark_unchanged();
             let now = Instant::now();
             next_retry = next_retry.filter(|&time| time > now);
-            let (busy, retry_after) = match self.publish_batch(&cancel).await {
-                Ok(batch) => {
+            let (busy, retry_after) = match self.publish_batch(cancel).await {
+                Ok(batch) if !batch.away => {
                     failures = 0;
                     (batch.handled > 0, batch.retry_after)
+                }
+                Ok(_) => {
+                    failures = failures.saturating_add(1);
+                    (false, Some(AWAY.delay(failures)))
                 }
                 Err(error) => {
                     tracing::warn!(error = %error, relay = ?self.outbox, "events wait");
                     failures = failures.saturating_add(1);
-                    (false, Some(self.options.backoff.delay(failures)))
+                    (false, Some(AWAY.delay(failures)))
                 }
             };
             let retry = retry_after.map(|wait| Instant::now() + wait);
@@ -118,13 +147,21 @@ impl Relay {
             if now >= next_prune && !more_to_prune {
                 next_prune = now + self.options.prune_interval;
             }
-            if busy || more_to_prune {
+            let more_to_sweep = now >= next_sweep && self.sweep_some().await;
+            if now >= next_sweep && !more_to_sweep {
+                next_sweep = now + jittered(self.options.sweep_interval);
+            }
+            if busy || more_to_prune || more_to_sweep {
                 continue;
             }
-            let poll = Instant::now() + self.options.poll_interval;
+            let poll = Instant::now() + jittered(self.options.poll_interval);
             tokio::select! {
                 () = cancel.cancelled() => {}
-                () = self.outbox.woken() => {}
+                () = self.outbox.woken(), if failures == 0 => {}
+                Ok(()) = connected.changed() => {
+                    // Not all at once, when the broker is back.
+                    tokio::time::sleep(jittered(Duration::from_millis(200))).await;
+                }
                 () = tokio::time::sleep_until(next_retry.map_or(poll, |retry| retry.min(poll))) => {}
             }
         }
@@ -141,79 +178,94 @@ impl Relay {
         }
     }
 
-    async fn publish_batch(&self, cancel: &CancellationToken) -> Result<Batch, Error> {
-        let now = self.outbox.clock().now();
-        let rows = due(now, self.options.batch).all(self.outbox.db()).await?;
-        let mut batch = Batch { handled: 0, retry_after: None };
-        for row in rows {
-            if cancel.is_cancelled() {
-                break;
+    /// One comparison; true when there is more to compare.
+    async fn sweep_some(&self) -> bool {
+        match self.sweep_step().await {
+            Ok(swept) => swept.more,
+            Err(Error::Away) => false,
+            Err(error) => {
+                tracing::warn!(error = %error, relay = ?self.outbox, "the stream was not compared");
+                false
             }
-            let failures = u32::try_from(row.attempts).unwrap_or(0).saturating_add(1);
-            let event = Event::from(row);
-            match self.bus.publish(&event).await {
-                Ok(()) => self.published(&event).await?,
-                Err(nack) => {
-                    let wait = nack.retry_after;
-                    let wait = wait.unwrap_or_else(|| self.options.backoff.delay(failures));
-                    self.deferred(&event, failures, wait).await?;
-                    batch.retry_after =
-                        Some(batch.retry_after.map_or(wait, |least| least.min(wait)));
+        }
+    }
+
+    async fn publish_batch(&self, cancel: &CancellationToken) -> Result<Batch, Error> {
+        let mut batch = Batch::default();
+        if !*self.bus.connected().borrow() {
+            batch.away = true;
+            return Ok(batch);
+        }
+        let now = self.outbox.clock().now();
+        let (db, options) = (self.outbox.db(), &self.options);
+        let rows = claim::claim(db, self.claimant, now, options.lease, options.batch).await?;
+        if rows.is_empty() {
+            return Ok(batch);
+        }
+        // In memory the consumers' databases are the limit, and one after the
+        // other keeps the order of all events.
+        let parallel = if self.bus.broker().is_some() { options.parallel.max(1) } else { 1 };
+        let rows = rows.into_iter().take_while(|_| !cancel.is_cancelled());
+        let publishing = stream::iter(rows).map(|row| self.publish(row)).buffered(parallel);
+        // Whatever has arrived together is marked together.
+        let mut publishing = std::pin::pin!(publishing.ready_chunks(parallel));
+        while let Some(outcomes) = publishing.next().await {
+            let mut arrived = Vec::with_capacity(outcomes.len());
+            for (event, failures, outcome) in outcomes {
+                match outcome {
+                    Ok(receipt) => arrived.push((event, receipt)),
+                    Err(Refusal::Later(nack)) => {
+                        let wait = nack.retry_after;
+                        let wait = wait.unwrap_or_else(|| options.backoff.delay(failures));
+                        self.deferred(&event, failures, wait).await?;
+                        let least = batch.retry_after.map_or(wait, |least| least.min(wait));
+                        batch.retry_after = Some(least);
+                        batch.handled += 1;
+                    }
+                    Err(Refusal::Away) => batch.away = true,
                 }
             }
-            batch.handled += 1;
+            batch.handled += arrived.len();
+            self.published(&arrived).await?;
+            if batch.away {
+                break;
+            }
+        }
+        if batch.away || cancel.is_cancelled() {
+            claim::release(db, self.claimant).await?;
         }
         Ok(batch)
     }
 
-    async fn published(&self, event: &Event) -> Result<(), DbErr> {
+    async fn publish(&self, row: outbox::Model) -> (Event, u32, Result<Receipt, Refusal>) {
+        let failures = u32::try_from(row.attempts).unwrap_or(0).saturating_add(1);
+        let event = Event::from(row);
+        let outcome = self.bus.carry(&event).await;
+        (event, failures, outcome)
+    }
+
+    async fn published(&self, arrived: &[(Event, Receipt)]) -> Result<(), Error> {
         let now = self.outbox.clock().now();
-        outbox::Entity::update_many()
-            .col_expr(outbox::Column::PublishedTime, Expr::value(now.as_micros()))
-            .filter(outbox::Column::Id.eq(Uuid::from(event.id)))
-            .exec(self.outbox.db())
-            .await?;
-        self.meter.published(&event.source, now.since(event.time).as_secs_f64());
+        let rows =
+            arrived.iter().map(|(event, receipt)| (event.id.into(), receipt.stream_sequence));
+        claim::published(self.outbox.db(), &rows.collect::<Vec<_>>(), now).await?;
+        for (event, _) in arrived {
+            self.meter.published(&event.source, now.since(event.time).as_secs_f64());
+        }
         Ok(())
     }
 
-    async fn deferred(&self, event: &Event, failures: u32, wait: Duration) -> Result<(), DbErr> {
+    async fn deferred(&self, event: &Event, failures: u32, wait: Duration) -> Result<(), Error> {
         let next = self.outbox.clock().now().plus(wait);
-        let attempts = i32::try_from(failures).unwrap_or(i32::MAX);
-        outbox::Entity::update_many()
-            .col_expr(outbox::Column::NextAttemptTime, Expr::value(next.as_micros()))
-            .col_expr(outbox::Column::Attempts, Expr::value(attempts))
-            .filter(outbox::Column::Id.eq(Uuid::from(event.id)))
-            .exec(self.outbox.db())
-            .await?;
+        claim::deferred(self.outbox.db(), event.id.into(), failures, next).await?;
         self.meter.deferred(&event.source);
         Ok(())
     }
 }
 
-/// Unpublished rows whose time has come and whose aggregate has no earlier one.
-fn due(now: Timestamp, batch: u64) -> Select<outbox::Entity> {
-    use outbox::Column;
-    let earlier = Alias::new("earlier");
-    let predecessor = Query::select()
-        .expr(Expr::value(1))
-        .from_as(outbox::Entity, earlier.clone())
-        .and_where(
-            Expr::col((earlier.clone(), Column::Aggregate))
-                .equals((outbox::Entity, Column::Aggregate)),
-        )
-        .and_where(Expr::col((earlier.clone(), Column::PublishedTime)).is_null())
-        .and_where(
-            Expr::col((earlier, Column::Sequence))
-                .lt(Expr::col((outbox::Entity, Column::Sequence))),
-        )
-        .take();
-    outbox::Entity::find()
-        .filter(Column::PublishedTime.is_null())
-        .filter(Column::NextAttemptTime.lte(now.as_micros()))
-        .filter(Expr::exists(predecessor).not())
-        .order_by_asc(Column::Id)
-        .limit(batch)
+/// Between half of the time and all of it.
+fn jittered(time: Duration) -> Duration {
+    Backoff { first: time, max: time }.delay(1)
 }
 
 impl fmt::Debug for Relay {

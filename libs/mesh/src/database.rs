@@ -22,6 +22,7 @@ pub use fault::{fault, is_conflict};
 pub use migrate::{Progress, migrate, migrate_telling, pending};
 pub use probe::{Probe, migrations};
 pub use retry::retry;
+pub use sea_orm_migration::MigratorTrait;
 
 /// Nobody but the owner reads the file.
 const PRIVATE: u32 = 0o600;

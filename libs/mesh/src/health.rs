@@ -1,4 +1,5 @@
-//! Health by gRPC's own protocol: the status of each service and of the whole.
+//! Health by gRPC's own protocol: the status of each service and of the whole,
+//! and of conditions that do not count for the whole.
 //!
 //! Statuses are read where they arise, from the parts' [`Readiness`]; nothing is
 //! copied, so nothing can be stale.
@@ -67,6 +68,9 @@ impl Health {
         for part in parts {
             for service in &part.services {
                 services.insert((*service).to_owned(), vec![part.ready.clone()]);
+            }
+            for (name, holds) in &part.conditions {
+                services.insert((*name).to_owned(), vec![holds.clone()]);
             }
         }
         let watches = Arc::new(Semaphore::new(MAX_WATCHES));

@@ -26,6 +26,9 @@ pub struct Part {
     pub tasks: Vec<Task>,
     /// Whether calls can be taken.
     pub ready: Readiness,
+    /// What health tells beside its services, by name: trouble with it is worth
+    /// knowing, and no reason to send calls elsewhere.
+    pub conditions: Vec<(&'static str, Readiness)>,
 }
 
 /// Something that runs for as long as the server does.
@@ -51,6 +54,7 @@ impl Part {
             routes: Box::new(|_| ()),
             tasks: Vec::new(),
             ready: Readiness::always(),
+            conditions: Vec::new(),
         }
     }
 
@@ -84,6 +88,13 @@ impl Part {
         self
     }
 
+    /// The same part with a condition that health tells by this name.
+    #[must_use]
+    pub fn condition(mut self, name: &'static str, holds: impl Into<Readiness>) -> Self {
+        self.conditions.push((name, holds.into()));
+        self
+    }
+
     /// The same part, ready when `ready` says so.
     #[must_use]
     pub fn ready(mut self, ready: impl Into<Readiness>) -> Self {
@@ -94,13 +105,14 @@ impl Part {
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, services, rpcs, tasks, ready, routes: _ } = self;
+        let Self { name, services, rpcs, tasks, ready, conditions, routes: _ } = self;
         f.debug_struct("Part")
             .field("name", name)
             .field("services", services)
             .field("rpcs", rpcs)
             .field("tasks", tasks)
             .field("ready", ready)
+            .field("conditions", conditions)
             .finish()
     }
 }

@@ -52,6 +52,12 @@ impl KeyRing {
         self.0.keys.read().is_empty()
     }
 
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.keys.read().len()
+    }
+
     /// Counts the changes of the ring: as long as it stands, what was verified
     /// before was verified with a key that still counts.
     #[must_use]

@@ -17,7 +17,7 @@ use countersign_contracts::auth::v1::{
     RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
     RevokeSessionResponse, SessionService,
 };
-use countersign_events::Outbox;
+use countersign_events::{Bus, Outbox};
 use countersign_guard::{Call, PublicCall, Revocations};
 use countersign_mesh::database;
 use countersign_types::{Clock, Timestamp};
@@ -44,6 +44,7 @@ pub(crate) struct Api(Arc<Auth>);
 pub(crate) struct Auth {
     pub(crate) config: Config,
     pub(crate) outbox: Outbox,
+    pub(crate) bus: Bus,
     pub(crate) registrar: Registrar,
     pub(crate) throttle: Throttle,
     pub(crate) devices: DeviceKey,
@@ -127,7 +128,7 @@ impl AuthService for Api {
         _call: PublicCall<GetVerificationKeysRequest>,
     ) -> Result<GetVerificationKeysResponse, Error> {
         let now = self.now();
-        let keys = self.keys.all();
+        let keys = self.keys.published()?;
         Ok(GetVerificationKeysResponse {
             keys: keys.iter().filter_map(|key| convert::key(key, now)).collect(),
             issuer: self.issuer.name().to_owned(),

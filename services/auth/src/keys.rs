@@ -102,6 +102,19 @@ impl KeyStore {
         key.cloned().ok_or(Error::NoSigningKey)
     }
 
+    /// What verifiers are told: all keys, in the order in which they sign.
+    ///
+    /// # Errors
+    /// [`Error::NoSigningKey`] where they were read so long ago that one which
+    /// verifiers will need may be missing: another replica knows better.
+    pub(crate) fn published(&self) -> Result<Vec<Arc<Key>>, Error> {
+        let loaded = self.0.loaded.read();
+        if loaded.since.is_none_or(|since| since.elapsed() > self.0.good_for / 2) {
+            return Err(Error::NoSigningKey);
+        }
+        Ok(loaded.keys.clone())
+    }
+
     /// All keys, in the order in which they sign.
     pub(crate) fn all(&self) -> Vec<Arc<Key>> {
         self.0.loaded.read().keys.clone()

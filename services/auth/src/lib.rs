@@ -70,7 +70,8 @@ pub struct Deps {
     pub master: MasterKey,
     /// The ring that the guard verifies with; it is filled here.
     pub keys: KeyRing,
-    /// What the guard refuses; it is filled here.
+    /// What the guard refuses; what was revoked before the start and in this
+    /// process is filled in here.
     pub revocations: Revocations,
 }
 
@@ -115,7 +116,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     upkeep.restore().await?;
 
     let lifetime = config.session.access_token_lifetime;
-    let consumers = consumers::all(&outbox, &revocations);
+    let consumers = consumers::all(&outbox);
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
     }
@@ -126,6 +127,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone()),
         keys: store,
         outbox: outbox.clone(),
+        bus: bus.clone(),
         registrar,
         revocations,
         meter: Meter::new(),

@@ -36,6 +36,19 @@ pub fn print(out: &mut dyn Write, address: SocketAddr, data: &Path) -> io::Resul
     out.flush()
 }
 
+/// Prints what a service that runs alone has to say.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn print_role(out: &mut dyn Write, role: &str, address: SocketAddr) -> io::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(out, "Countersign {version} {role} serves {}", reachable(address))?;
+    if let Some(warning) = warning(address) {
+        writeln!(out, "warning: {warning}")?;
+    }
+    out.flush()
+}
+
 /// What an operator has to know where other machines can reach `address`.
 pub fn warning(address: SocketAddr) -> Option<String> {
     let exposed = !address.ip().to_canonical().is_loopback();

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign_events::admin;
 use countersign_types::{EventId, Timestamp};
 
@@ -37,9 +37,20 @@ pub struct Flags {
     pub listen: Option<SocketAddr>,
 }
 
-/// What can be done instead of running a server.
+/// What can be done instead of running everything.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Run the auth service alone, as one of any number of replicas.
+    Auth,
+    /// Run the user service alone, as one of any number of replicas.
+    User,
+    /// Bring the tables up to date; servers of this and of the former version
+    /// may run meanwhile.
+    Migrate {
+        /// Only the database of this service.
+        #[arg(value_enum)]
+        service: Option<Role>,
+    },
     /// Print the configuration as it takes effect, secrets hidden.
     Config {
         /// Print the reference of all settings, as Markdown.
@@ -58,6 +69,15 @@ pub enum Command {
     /// Check the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
+}
+
+/// A service that can run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Accounts, sessions and keys.
+    Auth,
+    /// Profiles.
+    User,
 }
 
 /// See and rotate the keys that sign access tokens.
@@ -224,10 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_works_is_declared() {
-        for role in ["auth", "user", "migrate"] {
-            assert!(parsed(&format!("countersign {role}")).is_err(), "{role}");
+    fn the_tables_of_one_service_can_be_named() {
+        for (line, expected) in [
+            ("migrate", None),
+            ("migrate auth", Some(Role::Auth)),
+            ("migrate user", Some(Role::User)),
+        ] {
+            let command = parsed(&format!("countersign {line}")).unwrap().command;
+            let Some(Command::Migrate { service }) = command else { unreachable!("{line}") };
+            assert_eq!(service, expected, "{line}");
         }
+        assert!(parsed("countersign migrate audit").is_err());
     }
 
     #[test]

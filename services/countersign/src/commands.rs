@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod events;
 mod keys;
+mod migrate;
 mod password;
 mod serve;
 mod table;
@@ -35,6 +36,9 @@ async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
     let config = Config::load(&cli.flags)?;
     match cli.command {
         None => serve::run(config, out).await,
+        Some(Command::Auth) => serve::run_auth(config, out).await,
+        Some(Command::User) => serve::run_user(config, out).await,
+        Some(Command::Migrate { service }) => migrate::run(service, &config, out).await,
         Some(Command::Config { .. }) => config::run(&config, out),
         Some(Command::Keys(command)) => keys::run(&command, &config, out).await,
         Some(Command::Events(command)) => events::run(command, &config, out).await,
@@ -55,7 +59,7 @@ struct Opened {
 async fn open(config: &Config) -> Result<Opened, Error> {
     let mut folder = DataFolder::join(&config.data_dir)?;
     let databases = Databases::open(config, &folder).await?;
-    let master = master::open(config, &folder, &databases).await?;
+    let master = master::open(config, Some(&folder), &databases.auth).await?;
     if folder.is_alone() {
         databases.migrate().await?;
     }

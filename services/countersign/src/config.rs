@@ -12,8 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, cli::Flags};
 
+mod bus;
+mod keys;
 mod token;
 
+pub use bus::BusConfig;
+pub use keys::KeysConfig;
 pub use token::TokenConfig;
 
 /// Everything that can be set.
@@ -32,6 +36,10 @@ pub struct Config {
     pub token: TokenConfig,
     /// Where each service keeps its data.
     pub database: DatabasesConfig,
+    /// Where events travel.
+    pub bus: BusConfig,
+    /// Where the user service learns which keys verify tokens.
+    pub keys: KeysConfig,
     /// The auth service.
     pub auth: countersign_auth::Config,
     /// The user service.
@@ -39,13 +47,22 @@ pub struct Config {
 }
 
 /// One database for each service; they never share one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabasesConfig {
     /// The database of the auth service.
     pub auth: DatabaseConfig,
     /// The database of the user service.
     pub user: DatabaseConfig,
+    /// Whether a server brings its tables up to date when it starts. Otherwise it refuses to start until `countersign migrate` has.
+    pub migrate_at_start: bool,
+}
+
+impl Default for DatabasesConfig {
+    fn default() -> Self {
+        let (auth, user) = (DatabaseConfig::default(), DatabaseConfig::default());
+        Self { auth, user, migrate_at_start: true }
+    }
 }
 
 /// Variables with a name that is easier to type.
@@ -76,6 +93,8 @@ impl Default for Config {
             log: LogConfig::default(),
             token: TokenConfig::default(),
             database: DatabasesConfig::default(),
+            bus: BusConfig::default(),
+            keys: KeysConfig::default(),
             auth: countersign_auth::Config::default(),
             user: countersign_user::Config::default(),
         }
@@ -131,6 +150,8 @@ impl Config {
         self.token.validate("token")?;
         self.database.auth.validate("database.auth")?;
         self.database.user.validate("database.user")?;
+        self.bus.validate("bus")?;
+        self.keys.validate("keys")?;
         self.user.validate("user")?;
         self.auth.validate().map_err(|error| Error::Section("auth", error.to_string()))?;
         Ok(())

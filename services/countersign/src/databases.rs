@@ -3,16 +3,17 @@
 
 use countersign_mesh::{
     config::DatabaseConfig,
-    database::{connect, migrate, pending},
+    database::{MigratorTrait, connect, migrate, pending},
 };
 use sea_orm::DatabaseConnection;
-use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 
 use crate::{Config, Error, folder::DataFolder};
 
-const AUTH_FILE: &str = "auth.db";
-const USER_FILE: &str = "user.db";
+/// The file of the auth service's database, where no other place is named.
+pub const AUTH_FILE: &str = "auth.db";
+/// The same of the user service.
+pub const USER_FILE: &str = "user.db";
 
 /// The databases of the services.
 #[derive(Debug, Clone)]
@@ -29,9 +30,19 @@ impl Databases {
     /// # Errors
     /// [`Error::Mesh`] names the database and the reason.
     pub async fn open(config: &Config, folder: &DataFolder) -> Result<Self, Error> {
-        let auth = open(&config.database.auth, folder, AUTH_FILE).await?;
-        let user = open(&config.database.user, folder, USER_FILE).await?;
+        let auth = open(&config.database.auth, Some(folder), AUTH_FILE).await?;
+        let user = open(&config.database.user, Some(folder), USER_FILE).await?;
         Ok(Self { auth, user })
+    }
+
+    /// Brings the tables of both up to date, or refuses where the settings
+    /// leave that to somebody else who has not done it.
+    ///
+    /// # Errors
+    /// [`Error::NotMigrated`]; [`Error::Mesh`]: a migration failed.
+    pub async fn prepare(&self, config: &Config) -> Result<(), Error> {
+        prepare::<countersign_auth::Migrator>("auth", &self.auth, config).await?;
+        prepare::<countersign_user::Migrator>("user", &self.user, config).await
     }
 
     /// Brings the tables of both up to date.
@@ -44,26 +55,6 @@ impl Databases {
         Ok(())
     }
 
-    /// Whether the auth service has no data yet, not even tables.
-    ///
-    /// # Errors
-    /// [`Error::Mesh`]: the database cannot be read.
-    pub async fn is_new(&self) -> Result<bool, Error> {
-        let waiting = pending::<countersign_auth::Migrator>(&self.auth).await?;
-        Ok(waiting.len() == countersign_auth::Migrator::migrations().len())
-    }
-
-    /// Closes both, so that SQLite folds its log into the database. A failure
-    /// loses nothing: the next start does it.
-    pub async fn close(self) {
-        for (name, db) in self.each() {
-            if let Err(error) = db.close_by_ref().await {
-                let error = countersign_events::reason(&error);
-                tracing::warn!(db.name = name, error, "the database was not closed");
-            }
-        }
-    }
-
     /// Each database with the name of its service.
     #[must_use]
     pub const fn each(&self) -> [(&'static str, &DatabaseConnection); 2] {
@@ -71,11 +62,60 @@ impl Databases {
     }
 }
 
-async fn open(
+/// Whether the settings name a place for a database, so that it is not in the
+/// data folder.
+pub const fn has_place(config: &DatabaseConfig) -> bool {
+    config.url.is_some() || config.url_file.is_some()
+}
+
+/// Opens a database as configured, or `file` in `folder` where no other place
+/// is named.
+///
+/// # Errors
+/// [`Error::Mesh`] names the database and the reason.
+pub async fn open(
     config: &DatabaseConfig,
-    folder: &DataFolder,
+    folder: Option<&DataFolder>,
     file: &str,
 ) -> Result<DatabaseConnection, Error> {
-    let url = config.secret_url(&folder.database_url(file)?)?;
+    let default = match folder {
+        Some(folder) => folder.database_url(file)?,
+        None => String::new(),
+    };
+    let url = config.secret_url(&default)?;
     Ok(connect(config, url.expose_secret()).await?)
+}
+
+/// As [`Databases::prepare`], for the database of one service.
+///
+/// # Errors
+/// [`Error::NotMigrated`]; [`Error::Mesh`]: a migration failed.
+pub async fn prepare<M: MigratorTrait>(
+    service: &'static str,
+    db: &DatabaseConnection,
+    config: &Config,
+) -> Result<(), Error> {
+    if config.database.migrate_at_start {
+        return Ok(migrate::<M>(db).await?);
+    }
+    let pending = pending::<M>(db).await?;
+    if pending.is_empty() { Ok(()) } else { Err(Error::NotMigrated { service, pending }) }
+}
+
+/// Whether the auth service has no data in `db` yet, not even tables.
+///
+/// # Errors
+/// [`Error::Mesh`]: the database cannot be read.
+pub async fn is_new(db: &DatabaseConnection) -> Result<bool, Error> {
+    let waiting = pending::<countersign_auth::Migrator>(db).await?;
+    Ok(waiting.len() == countersign_auth::Migrator::migrations().len())
+}
+
+/// Closes a database, so that SQLite folds its log into it. A failure loses
+/// nothing: the next start does it.
+pub async fn close(name: &'static str, db: &DatabaseConnection) {
+    if let Err(error) = db.close_by_ref().await {
+        let error = countersign_events::reason(&error);
+        tracing::warn!(db.name = name, error, "the database was not closed");
+    }
 }

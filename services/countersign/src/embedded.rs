@@ -1,19 +1,20 @@
-//! Everything in one process: both services, one guard, one bus in memory.
+//! Everything in one process: both services, one guard, and a bus in memory
+//! where no broker is named.
 //!
 //! The executable and the tests start through [`Embedded`]. A test that steps
 //! relays and turns the clock itself never calls [`Embedded::serve`], or takes
 //! the parts out of it.
 
-use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
-use countersign_guard::{Guard, Revocations};
-use countersign_mesh::{config::ServerConfig, server::Server};
-use countersign_tokens::KeyRing;
+use countersign_mesh::config::ServerConfig;
 use countersign_types::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, DataFolder, Error, databases::Databases, master};
+use crate::{
+    Config, DataFolder, Error, bus, databases::Databases, guarding::Guarding, master,
+    process::Process,
+};
 
 /// The whole system, ready to be served.
 #[derive(Debug)]
@@ -24,10 +25,13 @@ pub struct Embedded {
     pub user: countersign_user::Service,
     /// What both keep their data in.
     pub databases: Databases,
+    /// Brings events from one to the other.
+    pub bus: Bus,
     /// How it is to be served.
     pub server: ServerConfig,
     /// Held as long as this lives: no other process runs on the data.
     pub folder: DataFolder,
+    config: Config,
 }
 
 impl Embedded {
@@ -50,34 +54,20 @@ impl Embedded {
         clock: Clock,
     ) -> Result<Self, Error> {
         let databases = Databases::open(config, &folder).await?;
-        let master = master::open(config, &folder, &databases).await?;
-        let bus = Bus::memory();
-        let (keys, revocations) = (KeyRing::default(), Revocations::default());
-        let settings = config.token.guard(&config.server);
-        let guard = Guard::builder(settings.clone())
-            .rules(RULES)
-            .policies(CEDAR_SCHEMA, BASE_POLICIES)
-            .keys(keys.clone())
-            .revocations(revocations.clone())
-            .clock(clock.clone())
-            .build()?;
-        let auth = countersign_auth::Deps {
-            db: databases.auth.clone(),
-            clock: clock.clone(),
-            guard: guard.clone(),
-            settings,
-            bus: bus.clone(),
-            master,
-            keys,
-            revocations,
-        };
-        let user = countersign_user::Deps { db: databases.user.clone(), clock, guard, bus };
+        let master = master::open(config, Some(&folder), &databases.auth).await?;
+        databases.prepare(config).await?;
+        let bus = bus::open(config).await?;
+        let guarding = Guarding::beside_auth(config, &clock, &bus)?;
+        let auth = guarding.auth(databases.auth.clone(), master);
+        let user = guarding.user(databases.user.clone());
         Ok(Self {
             auth: countersign_auth::build(config.auth.clone(), auth).await?,
             user: countersign_user::build(config.user.clone(), user).await?,
             databases,
+            bus,
             server: config.server.clone(),
             folder,
+            config: config.clone(),
         })
     }
 
@@ -91,13 +81,13 @@ impl Embedded {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        let Self { auth, user, databases, server, folder } = self;
-        let server = Server::new(&server).part(auth.into_part()).part(user.into_part());
-        let served = server.serve(listener, shutdown).await;
-        databases.close().await;
-        // The next process may come now, and not before.
-        drop(folder);
-        served?;
-        Ok(())
+        self.into_process().serve(listener, shutdown).await
+    }
+
+    fn into_process(self) -> Process {
+        let Self { auth, user, databases, bus, server, folder, config } = self;
+        let parts = vec![auth.into_part(), user.into_part(), bus::part(&config, bus)];
+        let databases = databases.each().map(|(name, db)| (name, db.clone())).to_vec();
+        Process { parts, server, databases, folder: Some(folder) }
     }
 }

@@ -51,6 +51,33 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A service cannot run alone on a bus in memory.
+    #[error(
+        "countersign {0} runs beside other processes and meets them over NATS JetStream: set \
+         bus.url, for instance COUNTERSIGN_BUS__URL=nats://127.0.0.1:4222; `countersign` without \
+         a command runs everything in one process and needs no broker"
+    )]
+    NoBroker(&'static str),
+    /// The user service does not know where the keys are.
+    #[error(
+        "countersign user fetches the keys that verify access tokens from the auth service: set \
+         keys.source, for instance COUNTERSIGN_KEYS__SOURCE=http://127.0.0.1:50051"
+    )]
+    NoKeySource,
+    /// An auth service cannot be reached under this address.
+    #[error("keys.source has {0:?}, which is no address: write http://HOST:PORT")]
+    KeySource(String),
+    /// The tables are of an earlier version, or not there at all.
+    #[error(
+        "the {service} database lacks {}: run `countersign migrate`, or set \
+         COUNTERSIGN_DATABASE__MIGRATE_AT_START=true", pending.join(", ")
+    )]
+    NotMigrated {
+        /// The service.
+        service: &'static str,
+        /// Names of the migrations, in their order.
+        pending: Vec<String>,
+    },
     /// A setting of a service cannot be used.
     #[error("in section {0}: {1}")]
     Section(&'static str, String),

@@ -1,10 +1,13 @@
 //! The one executable: composition, first run and commands. It has no logic of
 //! its own: what a service does is in that service.
 //!
-//! [`Embedded`] puts everything together; the executable and the tests start
-//! through it.
+//! [`Embedded`] puts everything together, [`AuthRole`] and [`UserRole`] what
+//! runs as a process of its own; the executable and the tests start through
+//! them. What they have in common is in `guarding`, `bus` and `process`.
 
+mod auth_role;
 mod banner;
+mod bus;
 mod cli;
 pub mod commands;
 mod config;
@@ -12,14 +15,21 @@ mod databases;
 mod embedded;
 mod error;
 mod folder;
+mod guarding;
+mod key_source;
 mod master;
+mod process;
+mod standing;
+mod user_role;
 
+pub use auth_role::AuthRole;
 pub use cli::{
     AccountCommand, AuditCommand, Cli, Command, DeadLetter, EventsCommand, Flags, KeysCommand,
-    Since,
+    Role, Since,
 };
-pub use config::{Config, DatabasesConfig, TokenConfig};
+pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, TokenConfig};
 pub use databases::Databases;
 pub use embedded::Embedded;
 pub use error::Error;
 pub use folder::DataFolder;
+pub use user_role::UserRole;

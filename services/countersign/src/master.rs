@@ -4,22 +4,27 @@
 
 use countersign_seal::MasterKey;
 
-use crate::{Config, Databases, Error, folder::DataFolder};
+use sea_orm::DatabaseConnection;
+
+use crate::{Config, Error, databases, folder::DataFolder};
 
 /// Reads the master key; makes it where neither it nor the data is there yet. A
 /// key that is lost is not replaced, wherever the data is kept: a new one could
 /// not open what the old one sealed.
+///
+/// A process without a data folder has a file named for the key in its settings.
 ///
 /// # Errors
 /// [`Error::Seal`] says what is wrong with the file and what to do;
 /// [`Error::Mesh`] where the database cannot be read.
 pub async fn open(
     config: &Config,
-    folder: &DataFolder,
-    databases: &Databases,
+    folder: Option<&DataFolder>,
+    auth: &DatabaseConnection,
 ) -> Result<MasterKey, Error> {
-    let path = config.master_key_file.clone().unwrap_or_else(|| folder.file("master.key"));
-    let key = if databases.is_new().await? {
+    let in_folder = || folder.map(|folder| folder.file("master.key"));
+    let path = config.master_key_file.clone().or_else(in_folder).unwrap_or_default();
+    let key = if databases::is_new(auth).await? {
         MasterKey::load_or_create(path)
     } else {
         MasterKey::load(path)
@@ -32,6 +37,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::Databases;
 
     struct Place {
         parent: tempfile::TempDir,
@@ -53,7 +59,7 @@ mod tests {
 
     impl Place {
         async fn open(&self) -> Result<MasterKey, Error> {
-            open(&self.config, &self.folder, &self.databases).await
+            open(&self.config, Some(&self.folder), &self.databases.auth).await
         }
     }
 

@@ -1,126 +1,126 @@
 //! One run of the system, from its start to its end or crash. It has a runtime
 //! of its own, so that all of it can die at once.
 
-use std::{fs::File, net::SocketAddr, path::Path, time::Duration};
+mod embedded;
+mod split;
 
-use countersign::{Config, DataFolder, Databases, Embedded, Error};
-use countersign_audit::Denials;
-use countersign_events::{Consumer, Relay};
-use countersign_mesh::{database::Probe, server::Server};
-use countersign_types::Clock;
-use tokio::{
-    net::TcpListener,
-    runtime::{Builder, Runtime},
-    sync::Mutex,
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
 };
-use tokio_util::sync::CancellationToken;
 
-use crate::Ledger;
+use countersign::{Config, DataFolder};
+use countersign_types::Clock;
+use sea_orm::DatabaseConnection;
+use tokio::runtime::{Builder, Runtime};
 
-/// More steps than any test needs.
-const MOST_STEPS: usize = 10_000;
+use super::topology::{Place, Topology};
+use embedded::Steps;
+
 /// How long a crash may take; nothing waits that long.
 const END: Duration = Duration::from_secs(10);
+/// How long events may be on their way.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Running {
-    pub address: SocketAddr,
-    pub steps: Steps,
-    pub databases: Databases,
+    system: System,
     runtime: Runtime,
-    folder: DataFolder,
 }
 
-/// What moves events, by hand.
-pub(super) struct Steps {
-    pub auth: Relay,
-    pub user: Relay,
-    pub probes: [Probe; 2],
-    consumers: Vec<Consumer>,
-    denials: Mutex<[Denials; 2]>,
+/// What a started system is made of, on its own runtime.
+struct System {
+    /// Where the replicas of auth listen, and those of user.
+    auth: Vec<SocketAddr>,
+    user: Vec<SocketAddr>,
+    /// The database of auth, as a replica has it.
+    db: DatabaseConnection,
+    /// What moves events by hand; none where they move by themselves.
+    steps: Option<Steps>,
+    /// Held until the end, where it does not belong to a server.
+    _folder: Option<DataFolder>,
 }
 
 impl Running {
-    pub(super) async fn start(config: Config, clock: Clock) -> Self {
+    pub(super) async fn start(place: &Place, mut config: Config, clock: Clock) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let started = runtime.spawn(async move {
-            let Embedded { auth, user, databases, server, folder } = build(&config, clock).await;
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let address = listener.local_addr().expect("an address");
-            let consumers = auth.consumers.into_iter().chain(user.consumers).collect();
-            let probes = [auth.probe, user.probe];
-            let denials = Mutex::new([auth.denials, user.denials]);
-            let (auth_relay, user_relay) = (auth.relay, user.relay);
-            let steps = Steps { auth: auth_relay, user: user_relay, probes, consumers, denials };
-            let server = Server::new(&server).part(auth.part).part(user.part);
-            tokio::spawn(server.serve(listener, CancellationToken::new()));
-            (address, steps, databases, folder)
-        });
-        let (address, steps, databases, folder) = started.await.expect("the system starts");
-        Self { address, steps, runtime, databases, folder }
+        let started = if place.topology == Topology::Embedded {
+            runtime.spawn(async move { embedded::start(&config, clock).await })
+        } else {
+            config.keys.refresh_interval = Duration::from_secs(1);
+            let folders = [place.folder_of("auth"), place.folder_of("user")];
+            let replicas = place.topology.replicas();
+            runtime.spawn(async move { split::start(config, folders, replicas, clock).await })
+        };
+        let system = started.await.expect("the system starts");
+        Self { system, runtime }
+    }
+
+    /// Where the replicas of auth listen, and those of user.
+    pub(super) fn addresses(&self) -> (&[SocketAddr], &[SocketAddr]) {
+        (&self.system.auth, &self.system.user)
+    }
+
+    pub(super) const fn auth_database(&self) -> &DatabaseConnection {
+        &self.system.db
+    }
+
+    /// What moves events by hand.
+    pub(super) fn steps(&self) -> &Steps {
+        self.system.steps.as_ref().expect("a test that steps runs on the embedded topology")
+    }
+
+    /// Brings every event to everybody, or waits until it has come.
+    pub(super) async fn settle(&self, place: &Place) {
+        if let Some(steps) = &self.system.steps {
+            return steps.settle().await;
+        }
+        let ledger = place.ledger().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let missing = ledger.on_the_way().await;
+            if missing.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the events never come to rest: {missing:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        ledger.close().await;
     }
 
     /// Ends everything where it stands.
     pub(super) async fn crash(self) {
-        let Self { runtime, steps, databases, folder, .. } = self;
+        let Self { runtime, system } = self;
         let end = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(END));
         end.await.expect("the runtime ends");
-        drop((steps, databases, folder));
+        drop(system);
     }
 
-    /// Brings the last events on their way, ends, and asserts that none is left over.
-    pub(super) fn end(self, data: &Path, dead_letters_allowed: bool) {
-        let Self { runtime, steps, databases, folder, .. } = self;
-        runtime.shutdown_timeout(END);
+    /// Brings the last events on their way, ends, and asserts that none is left
+    /// over. Where a test has failed there is nothing to assert.
+    pub(super) fn end(self, mut place: Place, dead_letters_allowed: bool, failed: bool) {
         let last = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        last.block_on(async {
-            if !dead_letters_allowed {
+        let by_hand = self.system.steps.is_some();
+        if !by_hand && !dead_letters_allowed && !failed {
+            last.block_on(self.settle(&place));
+        }
+        let Self { runtime, system } = self;
+        runtime.shutdown_timeout(END);
+        let left = last.block_on(async {
+            if let (Some(steps), false) = (&system.steps, dead_letters_allowed) {
                 steps.settle().await;
             }
-            drop((steps, databases));
-            let ledger = Ledger::open(data).await;
-            let (waiting, dead) = (ledger.unpublished().await, ledger.dead_letters().await);
+            drop(system);
+            let ledger = place.ledger().await;
+            let left = (ledger.unpublished().await, ledger.dead_letters().await);
             ledger.close().await;
-            if !dead_letters_allowed {
-                assert_eq!(waiting, 0, "events are left over");
-                assert!(dead.is_empty(), "dead letters are left over: {dead:?}");
-            }
+            place.clear().await;
+            left
         });
-        drop(folder);
-    }
-}
-
-/// A program that another test starts inherits the lock of every data folder
-/// of this process for the moment until it is loaded: a restart waits for that.
-async fn build(config: &Config, clock: Clock) -> Embedded {
-    loop {
-        match Embedded::build(config, clock.clone()).await {
-            Ok(embedded) => return embedded,
-            Err(Error::FolderInUse(folder)) => {
-                let lock = File::open(folder.join("lock")).expect("the lock is there");
-                let free = tokio::task::spawn_blocking(move || lock.lock()).await;
-                free.expect("a thread").expect("the lock can be waited for");
-            }
-            Err(error) => panic!("does not start: {error}"),
+        if !dead_letters_allowed && !failed {
+            let (waiting, dead) = left;
+            assert_eq!(waiting, 0, "events are left over");
+            assert!(dead.is_empty(), "dead letters are left over: {dead:?}");
         }
-    }
-}
-
-impl Steps {
-    pub(super) async fn settle(&self) {
-        for _ in 0..MOST_STEPS {
-            let mut moved = self.auth.step().await.expect("the relay of auth steps");
-            moved += self.user.step().await.expect("the relay of user steps");
-            for consumer in &self.consumers {
-                moved += consumer.redeliver_step().await.expect("the consumer steps");
-            }
-            for denials in self.denials.lock().await.iter_mut() {
-                moved += denials.step().await.expect("the denials are written");
-            }
-            if moved == 0 {
-                return;
-            }
-        }
-        panic!("the events never come to rest");
     }
 }

@@ -227,7 +227,7 @@ async fn a_commit_that_has_begun_is_followed_by_what_belongs_to_it_though_its_ca
     let unit = life.producer.begin().await.unwrap();
     unit.append(Uuid::now_v7(), &Happened { number: 1 }).await.unwrap();
     let (then, happened) = tokio::sync::oneshot::channel();
-    let commit = unit.commit_then(move || then.send(()).unwrap());
+    let commit = unit.commit_then(move |_| then.send(()).unwrap());
     assert_eq!(commit.now_or_never().map(|done| done.unwrap()), None, "it was cut off");
 
     happened.await.unwrap();

@@ -90,7 +90,10 @@ impl MigratorTrait for Migrator {
     }
 }
 
-struct Recorder(Plans);
+pub struct Recorder(pub Plans);
+
+/// Makes its effect, and nothing else.
+pub struct Effect;
 
 impl Stage {
     pub fn new() -> Self {
@@ -178,7 +181,7 @@ impl Handler for Recorder {
     fn handle<'a>(&'a self, unit: &'a Unit, event: &'a Event) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let Happened { number } = event.decode()?;
-            let insert = format!("INSERT INTO effects VALUES ({number})");
+            let insert = format!("INSERT INTO effects (number) VALUES ({number})");
             unit.execute_unprepared(&insert).await.unwrap();
             unit.append(event.aggregate, &Followed { number }).await?;
             let plan = self.0.lock().unwrap().get(&number).copied();
@@ -190,6 +193,17 @@ impl Handler for Recorder {
                     Err(Fault { retry_after, ..Fault::new(Code::Unavailable, "AWAY", "not now") })
                 }
             }
+        })
+    }
+}
+
+impl Handler for Effect {
+    fn handle<'a>(&'a self, unit: &'a Unit, event: &'a Event) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let Happened { number } = event.decode()?;
+            let insert = format!("INSERT INTO effects (number) VALUES ({number})");
+            unit.execute_unprepared(&insert).await.unwrap();
+            Ok(())
         })
     }
 }

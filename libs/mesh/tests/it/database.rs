@@ -31,7 +31,7 @@ async fn open(config: &DatabaseConfig) -> Opened {
 
 /// Waits for nothing longer than it must.
 fn impatient() -> DatabaseConfig {
-    let soon = Duration::from_millis(20);
+    let soon = Duration::from_millis(250);
     DatabaseConfig { acquire_timeout: soon, busy_timeout: soon, ..DatabaseConfig::default() }
 }
 

@@ -53,6 +53,18 @@ async fn list_tells_every_status() {
 }
 
 #[tokio::test]
+async fn a_condition_is_told_and_does_not_count_for_the_whole() {
+    let (_away, away) = Readiness::new(false);
+    let part = Part::new("probe").service(Probe::echo().guarded()).condition("test.broker", away);
+    let server = start(&ServerConfig::default(), part).await;
+    let mut health = HealthClient::new(server.channel());
+    let status = async |name| health.clone().check(of(name)).await.unwrap().into_inner().status();
+    assert_eq!(status("test.broker").await, ServingStatus::NotServing);
+    assert_eq!(status("").await, ServingStatus::Serving);
+    assert!(health.list(HealthListRequest {}).await.is_ok());
+}
+
+#[tokio::test]
 async fn watch_tells_each_change_and_ends_when_the_server_stops() {
     let (ready, readiness) = Readiness::new(false);
     let part = Part::new("probe").service(Probe::echo().guarded()).ready(readiness);

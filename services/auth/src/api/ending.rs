@@ -3,7 +3,7 @@
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
-use countersign_events::Unit;
+use countersign_events::{Event, Unit};
 use countersign_guard::{Caller, Peer, Permit};
 use countersign_mesh::database;
 use countersign_types::{SessionId, Timestamp, UserId};
@@ -108,8 +108,8 @@ impl Auth {
     }
 
     /// Appends the events, commits, and refuses the tokens here at once, also
-    /// where the caller has gone away by then; the event does the same again,
-    /// should this process die in between.
+    /// where the caller has gone away by then. Other processes are told at
+    /// once; the event makes it certain, should this one die in between.
     pub(super) async fn finish(
         &self,
         unit: Unit,
@@ -128,8 +128,16 @@ impl Auth {
         }
         let sessions: Vec<_> = revoked.iter().map(|revoked| revoked.session).collect();
         let (revocations, until) = (self.revocations.clone(), self.tokens_end());
-        let refuse = move || {
+        let bus = self.bus.clone();
+        let refuse = move |events: &[Event]| {
             sessions.into_iter().for_each(|session| revocations.revoke_session(session, until));
+            let revoked = |event: &&Event| event.is::<SessionRevoked>();
+            let told: Vec<_> = events.iter().filter(revoked).cloned().collect();
+            tokio::spawn(async move {
+                for event in &told {
+                    bus.announce(event).await;
+                }
+            });
         };
         Ok(unit.commit_then(refuse).await?)
     }

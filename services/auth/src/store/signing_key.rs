@@ -4,7 +4,7 @@
 use std::fmt;
 
 use countersign_types::Timestamp;
-use sea_orm::{DbErr, QueryOrder, Set, SqlErr, entity::prelude::*, sea_query::Expr};
+use sea_orm::{QueryOrder, Set, TryInsertResult, entity::prelude::*, sea_query::Expr};
 
 use crate::Error;
 
@@ -56,11 +56,9 @@ pub(crate) async fn create(db: &impl ConnectionTrait, key: Model) -> Result<bool
         retire_time: Set(key.retire_time),
         remove_time: Set(key.remove_time),
     };
-    match Entity::insert(row).exec_without_returning(db).await {
-        Ok(_) => Ok(true),
-        Err(error) if is_taken(&error) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::Predecessor]);
+    let inserted = insert.exec_without_returning(db).await?;
+    Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
 }
 
 /// Sets when a key retires and when it is removed.
@@ -82,10 +80,6 @@ pub(crate) async fn retire(
 /// Deletes a key. False: somebody else did.
 pub(crate) async fn remove(db: &impl ConnectionTrait, id: Uuid) -> Result<bool, Error> {
     Ok(Entity::delete_by_id(id).exec(db).await?.rows_affected == 1)
-}
-
-fn is_taken(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
 impl fmt::Debug for Model {

@@ -162,18 +162,6 @@ async fn what_was_revoked_stays_so_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_event_of_a_revocation_reaches_the_guard_too() {
-    let stage = Stage::new().await;
-    stage.person(EMAIL).await;
-    let login = stage.login(EMAIL, PASSWORD).await.unwrap();
-    stage.logout(&login).await.unwrap();
-    while stage.service.relay.step().await.unwrap() > 0 {}
-    assert_eq!(stage.set.number("SELECT COUNT(*) FROM dead_letters").await, 0);
-    let inbox = "SELECT COUNT(*) FROM inbox WHERE consumer = 'auth.revocation'";
-    assert_eq!(stage.set.number(inbox).await, 1);
-}
-
-#[tokio::test]
 async fn ended_sessions_are_deleted_when_their_time_is_over() {
     let stage = Stage::new().await;
     stage.person(EMAIL).await;

@@ -27,6 +27,10 @@ pub struct TokenConfig {
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub leeway: Duration,
+    /// How old the news of revoked sessions may be before a server without the auth service refuses calls with UNAVAILABLE, 5s to 1h; 0s means that it goes on with what it knows. News stop when the broker is away; what they could tell of is over when the access tokens of the time have expired.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub max_staleness: Duration,
     /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 2 KiB once it is seen.
     pub cache_capacity: u32,
 }
@@ -38,6 +42,7 @@ impl Default for TokenConfig {
             audience: "countersign".to_owned(),
             environment: "development".to_owned(),
             leeway: Duration::from_secs(5),
+            max_staleness: Duration::ZERO,
             cache_capacity: 10_000,
         }
     }
@@ -63,6 +68,10 @@ impl TokenConfig {
         }
         let leeway = Duration::ZERO..=Duration::from_secs(60);
         duration_in_range(&format!("{section}.leeway"), self.leeway, &leeway)?;
+        if self.max_staleness > Duration::ZERO {
+            let range = Duration::from_secs(5)..=Duration::from_secs(3_600);
+            duration_in_range(&format!("{section}.max_staleness"), self.max_staleness, &range)?;
+        }
         let capacity = format!("{section}.cache_capacity");
         in_range(&capacity, &self.cache_capacity, &(100..=10_000_000))
     }

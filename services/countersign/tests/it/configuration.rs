@@ -84,12 +84,28 @@ fn every_section_checks_its_values() {
         ("COUNTERSIGN_TOKEN__LEEWAY", "2m", "token.leeway"),
         ("COUNTERSIGN_DATABASE__AUTH__MAX_CONNECTIONS", "0", "database.auth.max_connections"),
         ("COUNTERSIGN_DATABASE__USER__BUSY_TIMEOUT", "1h", "database.user.busy_timeout"),
+        ("COUNTERSIGN_TOKEN__MAX_STALENESS", "1s", "token.max_staleness"),
+        ("COUNTERSIGN_BUS__URL", "127.0.0.1:4222", "bus.url must be nats://HOST:PORT"),
+        ("COUNTERSIGN_BUS__URL", "nats://a:4222, http://b:4222", "bus.url must be nats://"),
+        ("COUNTERSIGN_BUS__URL", "nats://me:hush@a:4222", "bus.credentials_file"),
+        ("COUNTERSIGN_BUS__KEY_FILE", "key.pem", "bus.certificate_file"),
+        ("COUNTERSIGN_BUS__STREAM", "a.b", "bus.stream"),
+        ("COUNTERSIGN_BUS__REPLICAS", "6", "bus.replicas"),
+        ("COUNTERSIGN_BUS__MAX_AGE", "1h", "bus.max_age"),
+        ("COUNTERSIGN_KEYS__SOURCE", "127.0.0.1:50051", "keys.source"),
+        ("COUNTERSIGN_KEYS__REFRESH_INTERVAL", "0s", "keys.refresh_interval"),
         ("COUNTERSIGN_AUTH__PASSWORD__MIN_LENGTH", "1", "password.min_length"),
         ("COUNTERSIGN_USER__MAX_DELIVERIES", "0", "user.max_deliveries"),
     ] {
         let refused = refusal(&[(variable, value)]);
         assert!(refused.contains(key), "{variable}: {refused}");
     }
+}
+
+#[test]
+fn a_secret_of_the_broker_is_not_repeated() {
+    let refused = refusal(&[("COUNTERSIGN_BUS__URL", "nats://me:hush@a:4222")]);
+    assert!(!refused.contains("hush"), "{refused}");
 }
 
 #[test]

@@ -1,69 +1,11 @@
 //! The executable as an operator meets it: exit codes, sentences, and what a
 //! command prints.
 
-use std::{
-    fs,
-    io::Write,
-    net::TcpListener,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Stdio};
 
 use countersign::DataFolder;
 
-const PASSWORD: &str = "violet harbour sings at dawn";
-
-struct Place {
-    parent: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { parent: tempfile::tempdir().unwrap() }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.parent.path().join("data")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command.args(arguments).env_clear().stdin(Stdio::null());
-        command.env("COUNTERSIGN_DATA_DIR", self.data()).env("COUNTERSIGN_LISTEN", "127.0.0.1:0");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that reads `input`.
-    fn pipe(&self, arguments: &[&str], input: &str) -> Output {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// The one sentence with which a command refuses.
-fn refusal(output: &Output) -> String {
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("countersign: ") && said.lines().count() == 1, "{said}");
-    said
-}
-
-fn success(output: &Output) -> String {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout)
-}
+use crate::place::{PASSWORD, Place, refusal, success};
 
 #[test]
 fn a_second_server_on_the_same_data_is_refused() {
@@ -115,7 +57,7 @@ fn the_first_administrator_is_made_without_a_server() {
     assert!(events.contains("UserCreated"), "{events}");
     only_the_owner_reads(&place.data());
 
-    let file = place.parent.path().join("password");
+    let file = place.folder().join("password");
     fs::write(&file, PASSWORD).unwrap();
     let again = place.run(&[&line[..], &["--password-file", file.to_str().unwrap()]].concat());
     let refused = refusal(&again);

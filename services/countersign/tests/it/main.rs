@@ -4,3 +4,5 @@
 
 mod configuration;
 mod executable;
+mod place;
+mod roles;

@@ -1,0 +1,35 @@
+//! Both services on files, and a look at the broker behind their backs.
+
+use async_nats::jetstream;
+use countersign_events::{JetStreamOptions, Outbox};
+use tempfile::TempDir;
+
+use crate::{process::sqlite, stage::Plans};
+
+pub struct Town {
+    folder: TempDir,
+    pub plans: Plans,
+}
+
+impl Town {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), plans: Plans::default() }
+    }
+
+    pub async fn producer(&self) -> Outbox {
+        sqlite(&self.folder.path().join("producer.db"), "producer").await
+    }
+
+    pub async fn consumer(&self) -> Outbox {
+        sqlite(&self.folder.path().join("consumer.db"), "consumer").await
+    }
+}
+
+pub async fn server(options: &JetStreamOptions) -> jetstream::Context {
+    jetstream::new(async_nats::connect(options.urls.as_slice()).await.unwrap())
+}
+
+pub async fn stream_length(options: &JetStreamOptions) -> u64 {
+    let stream = server(options).await.get_stream("COUNTERSIGN").await.unwrap();
+    stream.cached_info().state.messages
+}

@@ -1,0 +1,68 @@
+//! Where a process without the auth service learns which keys verify tokens.
+
+use std::time::Duration;
+
+use countersign_mesh::{Error, config::duration_in_range};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The way to the verification keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeysConfig {
+    /// Auth services to fetch the keys from, `http://HOST:PORT`; one that does not answer is passed over. Only a process without the auth service asks.
+    pub source: Vec<String>,
+    /// How often the keys are fetched, 1s to 1d: at most half of `auth.signing_keys.announce_period`, so that a fetch may fail once and no key is missed.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub refresh_interval: Duration,
+    /// How long one auth service may take to answer, 100ms to 1m.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub timeout: Duration,
+}
+
+impl Default for KeysConfig {
+    fn default() -> Self {
+        Self { source: Vec::new(), refresh_interval: 240 * SECOND, timeout: 3 * SECOND }
+    }
+}
+
+impl KeysConfig {
+    /// Checks every value; `section` is where these settings stand.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for the first value that can not be used.
+    pub fn validate(&self, section: &str) -> Result<(), Error> {
+        let key = |name: &str| format!("{section}.{name}");
+        let day = 24 * 3600 * SECOND;
+        duration_in_range(&key("refresh_interval"), self.refresh_interval, &(SECOND..=day))?;
+        duration_in_range(&key("timeout"), self.timeout, &(SECOND / 10..=60 * SECOND))?;
+        let is_url = |url: &&String| url.strip_prefix("http://").is_some_and(|h| !h.is_empty());
+        match self.source.iter().find(|url| !is_url(url)) {
+            None => Ok(()),
+            Some(url) => Err(Error::OutOfRange {
+                key: key("source"),
+                reason: format!("must name auth services as http://HOST:PORT, and has {url:?}"),
+            }),
+        }
+    }
+
+    /// Checks that each key is known to who fetches before it signs.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] names both settings.
+    pub fn fit(&self, section: &str, announce_period: Duration) -> Result<(), Error> {
+        if 2 * self.refresh_interval <= announce_period {
+            return Ok(());
+        }
+        Err(Error::OutOfRange {
+            key: format!("{section}.refresh_interval"),
+            reason: "must be at most half of auth.signing_keys.announce_period: a key would sign \
+                     before every guard has fetched it"
+                .to_owned(),
+        })
+    }
+}

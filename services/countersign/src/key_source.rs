@@ -1,0 +1,263 @@
+//! The verification keys of a process without the auth service: fetched from
+//! it, again every few minutes, and earlier where there is a hint.
+//!
+//! The hints, an event and a token of an unknown key, only bring the next fetch
+//! forward: whoever sends many tokens that were never ours causes no more than
+//! one fetch in five seconds.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use countersign_contracts::auth::v1::{
+    GetVerificationKeysRequest, GetVerificationKeysResponse, auth_service_client::AuthServiceClient,
+};
+use countersign_events::Backoff;
+use countersign_tokens::{KeyRing, VerificationKey};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+
+use crate::{Config, Error};
+
+/// Waits after a round in which no auth service answered.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(10) };
+/// The least time between two rounds, whatever hints there are.
+const SPACING: Duration = Duration::from_secs(5);
+/// Guards that hear one hint ask within this time, not all at once.
+const SPREAD: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(1) };
+/// More keys than this nobody has.
+const MAX_KEYS: usize = 256;
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Fetches keys into a ring.
+pub struct KeySource {
+    ring: KeyRing,
+    endpoints: Vec<Endpoint>,
+    issuer: String,
+    refresh_interval: Duration,
+    news: KeyNews,
+}
+
+/// What is known about the keys, for those who wait for them. Clones are the same.
+#[derive(Clone)]
+pub struct KeyNews(Arc<News>);
+
+struct News {
+    hint: Notify,
+    known: watch::Sender<bool>,
+    fetched: Mutex<Option<Instant>>,
+    /// Keys that were fetched so long ago may lack one that signs.
+    good_for: Duration,
+}
+
+/// Why one auth service was of no use.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("it cannot be reached: {0}")]
+    Unreachable(#[from] tonic::transport::Error),
+    #[error("it answers {}: {}", .0.code(), .0.message())]
+    Status(#[from] tonic::Status),
+    #[error("its tokens are issued by {0:?}: token.issuer differs between the two")]
+    Issuer(String),
+    #[error("its answer has no keys, too many, or one that cannot be read")]
+    Keys,
+}
+
+impl KeyNews {
+    /// Nothing known yet.
+    pub fn new(config: &Config) -> Self {
+        Self(Arc::new(News {
+            hint: Notify::new(),
+            known: watch::Sender::new(false),
+            fetched: Mutex::default(),
+            good_for: 2 * config.keys.refresh_interval,
+        }))
+    }
+
+    /// There may be a new key.
+    pub fn hint(&self) {
+        self.0.hint.notify_one();
+    }
+
+    /// Whether there are keys, now and from now on.
+    pub fn known(&self) -> watch::Receiver<bool> {
+        self.0.known.subscribe()
+    }
+
+    /// Whether the keys are so new that none can be missing.
+    pub fn are_current(&self) -> bool {
+        let fetched = *self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.is_some_and(|fetched| fetched.elapsed() <= self.0.good_for)
+    }
+
+    /// The answer to a question of that time.
+    fn fetched(&self, asked: Instant) {
+        *self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        self.0.known.send_if_modified(|before| !std::mem::replace(before, true));
+    }
+}
+
+impl KeySource {
+    /// A source that fills `ring` from the auth services in the settings.
+    ///
+    /// # Errors
+    /// [`Error::NoKeySource`], [`Error::KeySource`].
+    pub fn new(config: &Config, ring: KeyRing, news: KeyNews) -> Result<Self, Error> {
+        let timeout = config.keys.timeout;
+        let endpoint = |url: &String| match Endpoint::from_shared(url.clone()) {
+            Ok(endpoint) => Ok(endpoint.connect_timeout(timeout).timeout(timeout)),
+            Err(_) => Err(Error::KeySource(url.clone())),
+        };
+        let endpoints: Vec<_> =
+            config.keys.source.iter().map(endpoint).collect::<Result<_, _>>()?;
+        if endpoints.is_empty() {
+            return Err(Error::NoKeySource);
+        }
+        let (issuer, refresh_interval) =
+            (config.token.issuer.clone(), config.keys.refresh_interval);
+        Ok(Self { ring, endpoints, issuer, refresh_interval, news })
+    }
+
+    /// Fetches until `cancel`.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        let mut failures = 0;
+        loop {
+            let asked = Instant::now();
+            let wait = if self.round(asked).await {
+                failures = 0;
+                Backoff { first: self.refresh_interval, max: self.refresh_interval }.delay(1)
+            } else {
+                failures += 1;
+                RETRY.delay(failures)
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = sleep(wait) => {}
+                () = self.hinted(asked) => {}
+            }
+        }
+    }
+
+    async fn hinted(&self, asked: Instant) {
+        self.news.0.hint.notified().await;
+        sleep_until(after_a_hint(asked, Instant::now())).await;
+    }
+
+    /// Asks one auth service after the other. True: one has answered.
+    async fn round(&mut self, asked: Instant) -> bool {
+        for endpoint in &self.endpoints {
+            match self.fetch(endpoint).await {
+                Ok(keys) => {
+                    self.take(keys);
+                    self.news.fetched(asked);
+                    // Whoever answered is asked first the next time as well.
+                    return true;
+                }
+                Err(refusal) => {
+                    let source = endpoint.uri();
+                    tracing::warn!(%source, error = %refusal, "no keys from an auth service");
+                }
+            }
+        }
+        // Not the same one first for ever, where it takes long to say nothing.
+        self.endpoints.rotate_left(1);
+        false
+    }
+
+    async fn fetch(&self, endpoint: &Endpoint) -> Result<Vec<VerificationKey>, Refusal> {
+        let client = AuthServiceClient::new(endpoint.connect().await?);
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        let answer = client.get_verification_keys(GetVerificationKeysRequest {}).await?;
+        let GetVerificationKeysResponse { keys, issuer } = answer.into_inner();
+        if issuer != self.issuer {
+            return Err(Refusal::Issuer(issuer));
+        }
+        if keys.is_empty() || keys.len() > MAX_KEYS {
+            return Err(Refusal::Keys);
+        }
+        let keys = keys.iter().map(|key| VerificationKey::from_paserk(&key.paserk));
+        keys.collect::<Result<_, _>>().map_err(|_| Refusal::Keys)
+    }
+
+    /// A new ring empties the guard's cache: only where it is a new one.
+    fn take(&self, keys: Vec<VerificationKey>) {
+        let known = |key: &VerificationKey| self.ring.contains(key.key_id().as_str());
+        if keys.len() != self.ring.len() || !keys.iter().all(known) {
+            tracing::info!(keys = keys.len(), "the verification keys have changed");
+            self.ring.replace(keys);
+        }
+    }
+}
+
+/// When to ask again, where there was a hint `now` and the last round began at `asked`.
+fn after_a_hint(asked: Instant, now: Instant) -> Instant {
+    (asked + SPACING).max(now + SPREAD.delay(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, path::Path};
+
+    use countersign_types::Clock;
+    use futures::FutureExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::Embedded;
+
+    /// An auth service; where it listens.
+    async fn auth(data: &Path, stop: &CancellationToken) -> SocketAddr {
+        let config = Config { data_dir: data.to_owned(), ..Config::default() };
+        let embedded = Embedded::build(&config, Clock::system()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(embedded.serve(listener, stop.clone()));
+        address
+    }
+
+    /// One round of a source with these addresses; its ring and what is known.
+    async fn asked(source: &[String], issuer: &str) -> (KeyRing, KeyNews) {
+        let mut config = Config::default();
+        config.keys.source = source.to_vec();
+        config.token.issuer = issuer.to_owned();
+        let (ring, news) = (KeyRing::default(), KeyNews::new(&config));
+        let mut source = KeySource::new(&config, ring.clone(), news.clone()).unwrap();
+        source.round(Instant::now()).await;
+        (ring, news)
+    }
+
+    #[tokio::test]
+    async fn keys_come_from_the_first_that_answers_and_only_from_who_issues_our_tokens() {
+        let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let address = auth(&folder.path().join("data"), &stop).await;
+        let source = ["http://127.0.0.1:1".to_owned(), format!("http://{address}")];
+        let (ring, news) = asked(&source, &Config::default().token.issuer).await;
+        assert_eq!(ring.len(), 1);
+        assert!(news.are_current() && *news.known().borrow());
+
+        let (ring, news) = asked(&source, "somebody else").await;
+        assert!(ring.is_empty());
+        assert!(!news.are_current() && !*news.known().borrow());
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn hints_bring_the_next_fetch_forward_and_no_more_than_that() {
+        let news = KeyNews::new(&Config::default());
+        for _ in 0..1_000 {
+            news.hint();
+        }
+        let hint = || news.0.hint.notified().now_or_never().is_some();
+        assert!(hint());
+        assert!(!hint(), "a thousand hints are one");
+        let asked = Instant::now();
+        assert!(after_a_hint(asked, asked) == asked + SPACING);
+        let long_after = asked + 2 * SPACING;
+        assert!(after_a_hint(asked, long_after) <= long_after + SPREAD.max);
+    }
+}

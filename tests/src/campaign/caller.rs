@@ -1,0 +1,145 @@
+//! Calls as a client with the documented retry policy makes them: until they
+//! are answered, at any replica, with a pause in between.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::{Harm, history::History};
+use crate::{Clients, dice::Dice};
+
+/// How long one try may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// In this time a call is answered, whatever happens to the system.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
+/// Which service a call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    Auth,
+    User,
+}
+
+/// The addresses of the replicas.
+#[derive(Clone, Debug)]
+pub(super) struct Doors {
+    pub auth: Vec<SocketAddr>,
+    pub user: Vec<SocketAddr>,
+}
+
+/// Somebody with connections of their own to every replica.
+pub(super) struct Caller {
+    pub name: String,
+    pub dice: Dice,
+    pub history: Arc<History>,
+    auth: Vec<Clients>,
+    user: Vec<Clients>,
+}
+
+/// How an operation ended.
+pub(super) enum Answer<T> {
+    /// It was answered.
+    Done(T),
+    /// It was refused for good; and whether a try before went unanswered.
+    Refused(String, Status, bool),
+    /// Nobody answered in time; that was noted.
+    Silence,
+}
+
+impl Caller {
+    pub(super) fn new(name: String, doors: &Doors, dice: Dice, history: Arc<History>) -> Self {
+        let connect = |addresses: &[SocketAddr]| {
+            addresses.iter().map(|&address| Clients::of(address)).collect::<Vec<_>>()
+        };
+        let (auth, user) = (connect(&doors.auth), connect(&doors.user));
+        Self { name, dice, history, auth, user }
+    }
+
+    /// Every replica of a service.
+    pub(super) fn each(&self, service: Service) -> &[Clients] {
+        match service {
+            Service::Auth => &self.auth,
+            Service::User => &self.user,
+        }
+    }
+
+    /// Does one thing until somebody says that it is done, or never will be.
+    pub(super) async fn insist<T>(
+        &mut self,
+        what: &str,
+        service: Service,
+        call: impl AsyncFn(Clients) -> Result<T, Status>,
+    ) -> Answer<T> {
+        let door = self.dice.below(self.each(service).len());
+        self.insist_from(door, what, service, call).await
+    }
+
+    /// The same, at this replica first.
+    pub(super) async fn insist_from<T>(
+        &mut self,
+        mut door: usize,
+        what: &str,
+        service: Service,
+        call: impl AsyncFn(Clients) -> Result<T, Status>,
+    ) -> Answer<T> {
+        let deadline = Instant::now() + LONGEST;
+        let mut unanswered = false;
+        loop {
+            let clients = self.each(service)[door].clone();
+            let tried = tokio::time::timeout(PATIENCE, call(clients)).await;
+            let status = match tried {
+                Ok(Ok(value)) => {
+                    self.history.acknowledge(&self.name, format_args!("{what} at {door}"));
+                    return Answer::Done(value);
+                }
+                Ok(Err(status)) => status,
+                Err(_) => Status::deadline_exceeded("no answer in time"),
+            };
+            let reason = reason(&status);
+            let code = status.code();
+            let told = format!("{what} at {door}: {code:?} {reason} {}", status.message());
+            self.history.note(&self.name, told);
+            if !reason.is_empty() && !passes(code) {
+                return Answer::Refused(reason, status, unanswered);
+            }
+            // Whoever says when to come back has done nothing.
+            unanswered |= code != Code::Unavailable || reason.is_empty();
+            if Instant::now() > deadline {
+                self.history.find(Harm::Stuck, &self.name, format_args!("{what}: {status}"));
+                return Answer::Silence;
+            }
+            let retry = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+            let pause = retry.unwrap_or(Duration::ZERO).min(Duration::from_secs(1));
+            // Not to wait for something: so does a polite client.
+            tokio::time::sleep(pause.max(self.dice.millis(5, 50))).await;
+            door = self.dice.below(self.each(service).len());
+        }
+    }
+
+    /// Notes a refusal that the rules do not explain.
+    pub(super) fn wronged(&self, what: &str, reason: &str, status: &Status) {
+        let said = format!("{what}: {:?} {reason} {}", status.code(), status.message());
+        self.history.find(Harm::Wronged, &self.name, said);
+    }
+}
+
+/// `google.rpc.ErrorInfo.reason`; empty where the refusal is none of ours, but
+/// of a connection.
+pub(super) fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    let ours = details.error_info().filter(|info| info.domain == "countersign.dev");
+    ours.map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// Codes that the contract tells clients to try again after.
+fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled
+    )
+}

@@ -1,0 +1,162 @@
+//! The processes of a campaign, and the wires between them and the load.
+
+mod member;
+mod plan;
+
+use std::{path::PathBuf, time::Instant};
+
+use super::caller::{Doors, LONGEST};
+use crate::{Executable, Folder, Ledger, Proxy, Weather};
+use member::{Member, Program};
+
+pub use plan::Layout;
+
+/// The whole system.
+pub(super) struct Fleet {
+    members: Vec<Member>,
+    wires: Vec<Wire>,
+    /// Those that never have a fault, for who looks from outside.
+    sound: Vec<Wire>,
+    /// Runs the commands of operators.
+    operator: Executable,
+    place: Place,
+    _folder: Folder,
+}
+
+/// A connection that can have a fault.
+struct Wire {
+    /// From where to where.
+    name: String,
+    proxy: Proxy,
+    /// The member at its end.
+    to: usize,
+    /// Whose callers come through it: the load, or other processes.
+    door: Option<super::caller::Service>,
+}
+
+/// Where the databases are.
+enum Place {
+    Folder(PathBuf),
+    /// The URLs of auth and user, through a sound wire.
+    Server {
+        auth: String,
+        user: String,
+    },
+}
+
+impl Fleet {
+    /// The addresses that the load calls.
+    pub(super) fn doors(&self) -> Doors {
+        use super::caller::Service::{Auth, User};
+        let to = |service| {
+            let doors = self.wires.iter().filter(|wire| wire.door == Some(service));
+            doors.map(|wire| wire.proxy.address()).collect::<Vec<_>>()
+        };
+        let (auth, mut user) = (to(Auth), to(User));
+        if user.is_empty() {
+            user.clone_from(&auth);
+        }
+        Doors { auth, user }
+    }
+
+    pub(super) async fn ledger(&self) -> Ledger {
+        match &self.place {
+            Place::Folder(data) => Ledger::open(data).await,
+            Place::Server { auth, user } => Ledger::connect(auth, user).await,
+        }
+    }
+
+    /// How many processes there are.
+    pub(super) const fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn member_name(&self, member: usize) -> &str {
+        &self.members[member].name
+    }
+
+    /// The brokers among the processes.
+    pub(super) fn brokers(&self) -> Vec<usize> {
+        let members = self.members.iter().enumerate();
+        let brokers = members.filter(|(_, member)| matches!(member.program, Program::Nats(_)));
+        brokers.map(|(at, _)| at).collect()
+    }
+
+    /// How many wires there are.
+    pub(super) const fn wires(&self) -> usize {
+        self.wires.len()
+    }
+
+    pub(super) fn wire_name(&self, wire: usize) -> &str {
+        &self.wires[wire].name
+    }
+
+    /// Starts a process that has ended, and again where it does not come up: what
+    /// it needs may be away for a moment.
+    ///
+    /// # Panics
+    /// It never comes up.
+    pub(super) async fn start(&mut self, member: usize) {
+        let address = self.members[member].start(Instant::now() + LONGEST).await;
+        for wire in self.wires.iter().chain(&self.sound).filter(|wire| wire.to == member) {
+            wire.proxy.lead_to(address);
+        }
+    }
+
+    /// Ends a process with a signal that it cannot hold off.
+    pub(super) async fn kill(&mut self, member: usize) {
+        self.members[member].kill().await;
+    }
+
+    /// Starts a process and ends it in the midst of that, where it is one of ours.
+    pub(super) async fn start_and_kill(&self, member: usize, after: std::time::Duration) {
+        if let Program::Server { executable, .. } = &self.members[member].program {
+            executable.start_and_kill(after).await;
+        }
+    }
+
+    /// Sends a signal to a process that runs.
+    pub(super) async fn signal(&mut self, member: usize, signal: &str) {
+        self.members[member].signal(signal).await;
+    }
+
+    /// Removes what brokers that have ended had stored.
+    pub(super) fn lose_store(&self, member: usize) {
+        if let Program::Nats(nats) = &self.members[member].program {
+            nats.lose_store();
+        }
+    }
+
+    pub(super) fn set(&self, wire: usize, weather: Weather) {
+        self.wires[wire].proxy.set(weather);
+    }
+
+    pub(super) fn reset(&self, wire: usize) {
+        self.wires[wire].proxy.reset();
+    }
+
+    /// Ends all processes in good order and starts them again; names those that
+    /// did not leave in good order. Engines end last and start first.
+    pub(super) async fn restart(&mut self) -> Vec<String> {
+        let mut unruly = Vec::new();
+        for member in &mut self.members {
+            if !member.stop().await {
+                unruly.push(member.name.clone());
+            }
+        }
+        for member in (0..self.members.len()).rev() {
+            self.start(member).await;
+        }
+        unruly
+    }
+
+    /// Runs a command of operators; returns what it printed.
+    ///
+    /// # Errors
+    /// What it said where it failed.
+    pub(super) async fn operate(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.operator.run(arguments).await;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+}

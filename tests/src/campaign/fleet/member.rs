@@ -1,0 +1,96 @@
+//! One process of a campaign, that is killed, stopped and started again.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Executable, Process,
+    engines::{Nats, Postgres},
+};
+
+/// A process and its name in the history.
+pub(super) struct Member {
+    pub name: String,
+    pub program: Program,
+}
+
+/// What it runs.
+pub(super) enum Program {
+    Server { executable: Executable, process: Option<Process> },
+    Nats(Nats),
+    Postgres(Postgres),
+}
+
+impl Member {
+    pub(super) fn server(name: &str, executable: Executable) -> Self {
+        let program = Program::Server { executable, process: None };
+        Self { name: name.to_owned(), program }
+    }
+
+    /// Starts it; returns where it listens now.
+    pub(super) async fn start(&mut self, deadline: Instant) -> SocketAddr {
+        match &mut self.program {
+            Program::Server { executable, process } => {
+                let started = loop {
+                    match executable.try_start().await {
+                        Ok(started) => break started,
+                        Err(said) if Instant::now() > deadline => {
+                            panic!("{} does not start: {said}", self.name)
+                        }
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
+                };
+                process.insert(started).address()
+            }
+            Program::Nats(nats) => {
+                nats.restart().await;
+                nats.address()
+            }
+            Program::Postgres(postgres) => {
+                postgres.restart().await;
+                postgres.address()
+            }
+        }
+    }
+
+    pub(super) async fn kill(&mut self) {
+        match &mut self.program {
+            Program::Server { process, .. } => {
+                if let Some(process) = process.take() {
+                    process.kill().await;
+                }
+            }
+            Program::Nats(nats) => nats.kill().await,
+            Program::Postgres(postgres) => postgres.kill().await,
+        }
+    }
+
+    pub(super) async fn signal(&mut self, signal: &str) {
+        match &mut self.program {
+            Program::Server { process: Some(process), .. } => process.signal(signal).await,
+            Program::Server { process: None, .. } => false,
+            Program::Nats(nats) => nats.signal(signal).await,
+            Program::Postgres(postgres) => postgres.signal(signal).await,
+        };
+    }
+
+    /// Ends it in good order; false where it did not.
+    pub(super) async fn stop(&mut self) -> bool {
+        match &mut self.program {
+            Program::Server { process, .. } => match process.take() {
+                Some(process) => process.stop().await,
+                None => true,
+            },
+            Program::Nats(nats) => {
+                nats.kill().await;
+                true
+            }
+            Program::Postgres(postgres) => {
+                postgres.stop().await;
+                true
+            }
+        }
+    }
+}

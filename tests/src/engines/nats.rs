@@ -1,0 +1,261 @@
+//! nats-server with JetStream: one, or a cluster of three.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{server::Server, tool};
+use crate::leash::Folder;
+
+/// The servers of a cluster.
+const NAMES: [&str; 3] = ["one", "two", "three"];
+/// How often a cluster is tried to be started.
+const TRIES: usize = 5;
+/// How long a cluster may take to agree on a leader.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One server, with its own store.
+#[derive(Debug)]
+pub struct Nats {
+    name: String,
+    /// Where the other servers of its cluster listen for it.
+    routes: Option<Vec<SocketAddr>>,
+    folder: Folder,
+    ports: Ports,
+    server: Option<Server>,
+}
+
+/// Three servers that hold every stream three times.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The servers.
+    pub nodes: Vec<Nats>,
+}
+
+/// Where a server listens. What was free at the first start is asked for again
+/// at the next one: others know it by that.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ports {
+    client: Option<SocketAddr>,
+    route: Option<SocketAddr>,
+    monitor: Option<SocketAddr>,
+}
+
+impl Nats {
+    /// A server that is alone.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start() -> Self {
+        let mut nats = Self::new("alone", None, Ports::default());
+        nats.restart().await;
+        nats
+    }
+
+    fn new(name: &str, routes: Option<Vec<SocketAddr>>, ports: Ports) -> Self {
+        Self { name: name.to_owned(), routes, folder: Folder::new(), ports, server: None }
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Panics
+    /// Never once it has started.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.ports.client.expect("a server that started has an address")
+    }
+
+    /// The same as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address())
+    }
+
+    /// Starts it again on its store, on the same ports.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn restart(&mut self) {
+        self.try_restart().await.unwrap_or_else(|said| panic!("nats-server ends: {said}"));
+    }
+
+    async fn try_restart(&mut self) -> Result<(), String> {
+        let path = self.folder.path().join("nats.conf");
+        fs::write(&path, self.config()).expect("the folder can be written");
+        let program = tool("bin/nats-server");
+        let server = Server::start(program.as_os_str(), "KILL", "Server is ready", |command| {
+            command.arg("-c").arg(&path);
+        });
+        let server = server.await?;
+        let listens = |mark: &str| server.behind(mark).and_then(|address| address.parse().ok());
+        self.ports = Ports {
+            client: listens("Listening for client connections on "),
+            // It is said after being ready, and chosen before the first start.
+            route: self.ports.route,
+            monitor: listens("Starting http monitor on "),
+        };
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Ends it at once.
+    pub async fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.leash.kill().await;
+        }
+    }
+
+    /// Sends a signal, such as `STOP`; false where it does not run.
+    ///
+    /// # Panics
+    /// `kill` is not there.
+    pub async fn signal(&mut self, signal: &str) -> bool {
+        match &mut self.server {
+            Some(server) => server.leash.signal(signal).await,
+            None => false,
+        }
+    }
+
+    /// Removes everything that a server which has ended had stored.
+    ///
+    /// # Panics
+    /// The store cannot be removed.
+    pub fn lose_store(&self) {
+        assert!(self.server.is_none(), "a running server keeps its store");
+        let store = self.store();
+        if store.exists() {
+            fs::remove_dir_all(store).expect("the store can be removed");
+        }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    fn config(&self) -> String {
+        let listen = |known: Option<SocketAddr>| {
+            known.map_or_else(|| "127.0.0.1:-1".to_owned(), |address| address.to_string())
+        };
+        let Ports { client, route, monitor } = self.ports;
+        let mut config = format!(
+            "server_name: {}\nlisten: \"{}\"\nhttp: \"{}\"\n\
+             jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+            self.name,
+            listen(client),
+            listen(monitor),
+            self.store().display(),
+        );
+        if let Some(routes) = &self.routes {
+            let routes: Vec<_> = routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
+            // Clients are told of no other server: there may be a proxy in front of each.
+            config.push_str(&format!(
+                "cluster {{ name: test, listen: \"{}\", no_advertise: true, routes: [{}] }}\n",
+                listen(route),
+                routes.join(", ")
+            ));
+        }
+        config
+    }
+
+    /// The leader that this server knows for the streams of its cluster.
+    async fn leader(&self) -> Option<String> {
+        let mut stream = TcpStream::connect(self.ports.monitor?).await.ok()?;
+        stream.write_all(b"GET /jsz HTTP/1.0\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        let state: Value = serde_json::from_str(body).ok()?;
+        let cluster = &state["meta_cluster"];
+        let leader = cluster["leader"].as_str().filter(|leader| !leader.is_empty());
+        leader.filter(|_| cluster["cluster_size"] == 3).map(str::to_owned)
+    }
+}
+
+impl Cluster {
+    /// Starts three servers and waits until they agree.
+    ///
+    /// # Panics
+    /// One does not start, or they do not agree.
+    pub async fn start() -> Self {
+        for _ in 0..TRIES {
+            // Each has to know where the others will be. A port that is free now
+            // may be taken by then: that is why there is more than one try.
+            let free: Vec<_> = NAMES.map(|_| TcpListener::bind("127.0.0.1:0")).into();
+            let free: io::Result<Vec<_>> =
+                free.into_iter().map(|listener| listener?.local_addr()).collect();
+            let routes = free.expect("free ports");
+            let nodes = NAMES.iter().zip(&routes).map(|(name, route)| {
+                let ports = Ports { route: Some(*route), ..Ports::default() };
+                Nats::new(name, Some(routes.clone()), ports)
+            });
+            let mut nodes: Vec<_> = nodes.collect();
+            let started = join_all(nodes.iter_mut().map(Nats::try_restart)).await;
+            if started.iter().all(Result::is_ok) {
+                let cluster = Self { nodes };
+                cluster.agree().await;
+                return cluster;
+            }
+        }
+        panic!("no cluster of nats-server starts");
+    }
+
+    /// Waits until all that run know the same leader.
+    ///
+    /// # Panics
+    /// They do not agree.
+    pub async fn agree(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut leaders = Vec::new();
+            for node in self.nodes.iter().filter(|node| node.server.is_some()) {
+                leaders.push(node.leader().await);
+            }
+            if let Some(Some(first)) = leaders.first()
+                && leaders.iter().all(|leader| leader.as_ref() == Some(first))
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the cluster does not agree: {leaders:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The URLs of all, with commas between them.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.nodes.iter().map(Nats::url).collect::<Vec<_>>().join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cluster_goes_on_without_one_and_comes_back_whole() {
+        let mut cluster = Cluster::start().await;
+        let before = cluster.url();
+        cluster.nodes[0].kill().await;
+        cluster.agree().await;
+        cluster.nodes[0].restart().await;
+        cluster.agree().await;
+        for node in &mut cluster.nodes {
+            node.kill().await;
+        }
+        for node in &mut cluster.nodes {
+            node.restart().await;
+        }
+        cluster.agree().await;
+        assert_eq!(cluster.url(), before);
+    }
+}
