@@ -15,7 +15,7 @@ use crate::{
     stage::{Effect, Happened},
 };
 
-const EVENTS: i64 = 20_000;
+const EVENTS: i64 = 10_000;
 
 const SINGLE: i64 = 500;
 
