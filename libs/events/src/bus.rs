@@ -3,37 +3,15 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Consumer, Error, Event, Follower, Following, JetStreamOptions, jetstream::JetStream};
-
-/// The event is not settled everywhere: publish it again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nack {
-    /// When the consumer wants it again; `None` leaves it to the publisher.
-    pub retry_after: Option<Duration>,
-}
-
-/// The event has arrived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Receipt {
-    /// Its place in the stream; none on the bus in memory.
-    pub stream_sequence: Option<i64>,
-    /// Whether the stream had it already.
-    pub duplicate: bool,
-}
-
-/// Why an event did not arrive.
-pub(crate) enum Refusal {
-    /// This event, for now.
-    Later(Nack),
-    /// Any event: the road is closed.
-    Away,
-}
+use crate::{
+    Consumer, Error, Event, Follower, Following, JetStreamOptions, Nack, Receipt,
+    jetstream::JetStream, receipt::Refusal,
+};
 
 /// Carries events within this process or through a broker. Clones are the same bus.
 #[derive(Clone)]

@@ -40,7 +40,7 @@ use self::link::{Connection, Link};
 pub use self::options::JetStreamOptions;
 pub(crate) use self::window::Window;
 use crate::{
-    Backoff, Consumer, Error, Event, Following, Nack, Receipt, bus::Refusal, meter::RoadMeter,
+    Backoff, Consumer, Error, Event, Following, Nack, Receipt, meter::RoadMeter, receipt::Refusal,
 };
 
 /// Waits between tries of what needs the broker.

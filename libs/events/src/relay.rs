@@ -12,13 +12,12 @@ use uuid::Uuid;
 
 pub use self::options::RelayOptions;
 use crate::{
-    Backoff, Bus, Error, Event, Outbox, Receipt,
-    bus::Refusal,
-    claim,
+    Backoff, Bus, Error, Event, Outbox, Receipt, claim,
     entity::outbox,
     listen,
     meter::{RelayMeter, SweepMeter},
     prune,
+    receipt::Refusal,
     sweep::{self, Sweep},
 };
 

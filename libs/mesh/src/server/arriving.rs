@@ -18,7 +18,7 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-use super::{limit::busy, room::Room};
+use super::room::{Room, busy};
 
 /// What a call takes up of the server; shared by its stage and its body.
 pub(super) struct Place {

@@ -3,20 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use countersign_contracts::status;
-use countersign_types::{Code, Fault};
-use tonic::Status;
-
 use super::{
     arriving::{Arriving, Place},
-    room::Room,
+    room::{Room, busy},
     stage::{Request, Response, Stage},
     tail::refusal,
 };
 use crate::{config::ServerConfig, health};
-
-/// When a client that was turned away may come again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A call counts from when its message is there until its answer begins. Before
 /// that it is no work, and only its client knows when it will be: who sends
@@ -60,10 +53,4 @@ impl<S: Stage> Stage for Limit<S> {
 /// Whether it is a call of the health service.
 pub(super) fn is_health(request: &Request) -> bool {
     request.uri().path().split('/').nth(1) == Some(health::NAME)
-}
-
-/// The answer to one call too many.
-pub(super) fn busy() -> Status {
-    let busy = Fault::new(Code::ResourceExhausted, "SERVER_BUSY", "the server is busy");
-    status(busy.retry_after(RETRY_AFTER))
 }

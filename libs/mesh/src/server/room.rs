@@ -1,9 +1,12 @@
 //! Room for calls: how many are worked on at a time, and how much of them may be
 //! on its way in. There is one for the whole server and one for each peer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use countersign_contracts::status;
+use countersign_types::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
 
 /// How many of the largest messages may be arriving at a time, in the server
 /// and from one peer.
@@ -12,6 +15,9 @@ const ARRIVING_OF_A_PEER: u32 = 16;
 /// What a message counts for at least in these: a frame of HTTP/2 may have
 /// 16 KiB however little is asked for.
 const LEAST: u32 = 64 * 1024;
+
+/// When a client that was turned away may come again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Room {
     calls: Arc<Semaphore>,
@@ -52,4 +58,10 @@ impl Room {
         let bytes = u32::try_from(bytes).ok()?;
         Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()
     }
+}
+
+/// The answer to one call too many: there is no room.
+pub(super) fn busy() -> Status {
+    let busy = Fault::new(Code::ResourceExhausted, "SERVER_BUSY", "the server is busy");
+    status(busy.retry_after(RETRY_AFTER))
 }
