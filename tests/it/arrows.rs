@@ -46,6 +46,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("cedar-policy", &["countersign-guard", "countersign-codegen"]),
     ("aes-gcm", &["countersign-seal"]),
     ("argon2", &["countersign-auth"]),
+    ("async-nats", &["countersign-events"]),
 ];
 
 struct Arrow {
