@@ -3,7 +3,7 @@
 //! aggregates beside each other.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -41,15 +41,14 @@ pub(super) struct Lanes {
     /// Lanes with an event that can be taken, in the order of arrival.
     free: VecDeque<Uuid>,
     busy: BTreeSet<Uuid>,
-    held: HashMap<Uuid, Hold>,
+    away: HashMap<Uuid, Away>,
     all: HashMap<u64, Arc<Delivery>>,
 }
 
-/// An aggregate whose next event failed and comes again.
-struct Hold {
-    sequence: i64,
-    due: Instant,
-}
+/// The events of an aggregate that were sent back to the broker, by their
+/// sequence, and when each is due again. The broker does not keep their order:
+/// a later one may come first.
+type Away = BTreeMap<i64, Instant>;
 
 impl Delivery {
     /// Reads a message of the broker.
@@ -94,15 +93,13 @@ impl Lanes {
     /// Gives it back, with the wait, where it would overtake one that failed.
     pub(super) fn arrive(&mut self, delivery: Delivery) -> Result<(), (Arc<Delivery>, Duration)> {
         let delivery = Arc::new(delivery);
-        if let Some(hold) = self.held.get(&delivery.lane) {
-            let now = Instant::now();
-            if delivery.event.sequence > hold.sequence && now < hold.due + GRACE {
-                let wait = hold.due.saturating_duration_since(now) + BEHIND;
-                return Err((delivery, wait));
-            }
-            self.held.remove(&delivery.lane);
-        }
         let lane = delivery.lane;
+        if let Some(due) = self.missing_before(&delivery) {
+            let now = Instant::now();
+            let wait = due.saturating_duration_since(now) + BEHIND;
+            self.send_away(&delivery, now + wait);
+            return Err((delivery, wait));
+        }
         // The same again, after a wait that was too long: the newer answers.
         self.all.insert(delivery.sequence, Arc::clone(&delivery));
         let queue = self.waiting.entry(lane).or_default();
@@ -145,16 +142,35 @@ impl Lanes {
         self.all.remove(&delivery.sequence);
         self.busy.remove(&delivery.lane);
         let now = Instant::now();
-        if delivery.event.sequence > 0 {
-            self.held.retain(|_, hold| hold.due + GRACE > now);
-            let hold = Hold { sequence: delivery.event.sequence, due: now + wait };
-            self.held.insert(delivery.lane, hold);
-        }
+        self.away.retain(|_, away| away.values().any(|due| *due + GRACE > now));
+        self.send_away(delivery, now + wait);
         let behind: Vec<_> = self.waiting.remove(&delivery.lane).unwrap_or_default().into();
         for delivery in &behind {
             self.all.remove(&delivery.sequence);
+            self.send_away(delivery, now + wait + BEHIND);
         }
         (behind, wait + BEHIND)
+    }
+
+    fn send_away(&mut self, delivery: &Delivery, due: Instant) {
+        // Without a sequence there is no order.
+        if delivery.event.sequence > 0 {
+            self.away.entry(delivery.lane).or_default().insert(delivery.event.sequence, due);
+        }
+    }
+
+    /// The event is here again. When the last of those before it that are
+    /// still to come is due.
+    fn missing_before(&mut self, delivery: &Delivery) -> Option<Instant> {
+        let now = Instant::now();
+        let away = self.away.get_mut(&delivery.lane)?;
+        away.remove(&delivery.event.sequence);
+        away.retain(|_, due| *due + GRACE > now);
+        let last = away.range(..delivery.event.sequence).map(|(_, due)| *due).max();
+        if away.is_empty() {
+            self.away.remove(&delivery.lane);
+        }
+        last
     }
 
     /// The events that nobody has begun with.
