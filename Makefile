@@ -13,6 +13,10 @@ CONTRACTS := . --config proto/buf.yaml
 # What the contracts were when they were last released.
 IMAGE := proto/image.binpb
 
+# The program of that release: upgrades are tried from it.
+FORMER := 271f4de
+FORMER_STAMP := .tools/former/$(FORMER)
+
 # Tools that are no crates, as pinned wheels in a folder of our own. The pins
 # are part of the stamp's name: once it exists, no network is asked again.
 BUF_VERSION := 1.75.0
@@ -58,7 +62,7 @@ status: ## tell how they are, and where their logs are
 # Check
 
 .PHONY: test
-test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run every test
+test: contracts crypto $(TOOLS) former ## lint the contracts, build everything, run every test
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
 
@@ -111,6 +115,23 @@ reference: build ## write docs/configuration.md anew from the code
 .PHONY: image
 image: $(TOOLS) ## release the contracts: later changes may only add to them
 	$(BUF) build $(CONTRACTS) --exclude-source-info -o $(IMAGE)
+
+.PHONY: former
+former: $(FORMER_STAMP) ## build the former release, for the tests of upgrades
+
+# In our own target folder, where it finds the dependencies built. A copy of the
+# tree without its history has no former release: it is upgraded from itself.
+$(FORMER_STAMP):
+	@rm -rf .tools/former && mkdir -p .tools/former/tree
+	@if git cat-file -e '$(FORMER)^{commit}' 2>/dev/null; then \
+		git archive $(FORMER) | tar -x -C .tools/former/tree; \
+		$(CARGO) build --workspace --bins --manifest-path .tools/former/tree/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}"; \
+	else \
+		echo 'no history here: upgrades start from this very tree' >&2; \
+		$(CARGO) build --workspace --bins; \
+	fi
+	@cp $(BINARY) .tools/former/countersign && rm -rf .tools/former/tree
+	@touch $@
 
 .PHONY: tools
 tools: $(TOOLS) ## install buf, grpcurl, NATS and PostgreSQL below .tools/

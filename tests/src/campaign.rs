@@ -12,6 +12,7 @@ mod fleet;
 mod history;
 mod record;
 mod schedule;
+mod upgrade;
 mod visitor;
 
 use std::{
@@ -24,14 +25,15 @@ use std::{
 use futures::future::{join, join_all};
 use tokio_util::sync::CancellationToken;
 
-use crate::dice::Dice;
-use caller::{Caller, Doors, LONGEST};
+use crate::{Edition, dice::Dice};
+use caller::{Caller, Doors, LONGEST, Manners};
 use fleet::Fleet;
 use history::History;
 use record::Record;
 
 pub use fleet::Layout;
 pub use history::Harm;
+pub use upgrade::Upgrade;
 
 /// How the history calls what is done to the system.
 const SCHEDULE: &str = "schedule";
@@ -71,7 +73,7 @@ impl Campaign {
     /// The system does not start, or the history cannot be written.
     pub async fn run(self, folder: &Path, mut progress: impl FnMut(String)) -> Verdict {
         let history = Arc::new(History::new());
-        let mut fleet = Fleet::start_all(self.layout).await;
+        let mut fleet = Fleet::start_all(self.layout, Edition::Current).await;
         let doors = fleet.doors();
         let mut dice = Dice::new(self.seed);
         let mut all = Vec::new();
@@ -89,40 +91,19 @@ impl Campaign {
                 }
                 enough.cancel();
             };
-            let load = load(epoch, self.seed, &doors, &history, &enough);
+            let load = load(epoch, self.seed, Manners::Stubborn, &doors, &history, &enough);
             let (records, ()) = join(load, faults).await;
             round += rounds;
             epoch += 1;
 
-            let ledger = fleet.ledger().await;
-            books::settle(&ledger, &history).await;
-            check::people(&records, &doors, self.seed, &history).await;
-            books::settle(&ledger, &history).await;
-            all.extend(records);
-            books::audit(&ledger, &all, &history).await;
-            ledger.close().await;
+            look_for(records, &mut all, &fleet, self.seed, &history).await;
             let done = history.acknowledged();
             progress(format!("round {round}: {} people, {done} operations", all.len()));
         }
         if let Err(said) = fleet.operate(&["audit", "verify"]).await {
             history.find(Harm::Lost, SCHEDULE, said);
         }
-        self.judge(&history, folder)
-    }
-
-    fn judge(self, history: &History, folder: &Path) -> Verdict {
-        let harms: Vec<_> = history.findings().iter().map(|finding| finding.harm).collect();
-        let mut report = String::new();
-        if !harms.is_empty() {
-            let kept = history.keep(folder, self.seed).expect("the history can be written");
-            let Self { layout, rounds, seed } = self;
-            report = history.report();
-            report.push_str(&format!(
-                "\nseed {seed}, {rounds} rounds, {layout}; the whole history is in {}",
-                kept.display()
-            ));
-        }
-        Verdict { campaign: self, acknowledged: history.acknowledged(), harms, report }
+        Verdict::of(self, &history, folder)
     }
 }
 
@@ -144,6 +125,7 @@ async fn answers_again(history: &History) {
 async fn load(
     epoch: u64,
     seed: u64,
+    manners: Manners,
     doors: &Doors,
     history: &Arc<History>,
     enough: &CancellationToken,
@@ -151,7 +133,7 @@ async fn load(
     let visitors = (0..VISITORS).map(|visitor| async move {
         let dice = Dice::of_player(seed, epoch * VISITORS + visitor);
         let name = format!("visitor-{epoch}-{visitor}");
-        let mut caller = Caller::new(name.clone(), doors, dice, Arc::clone(history));
+        let mut caller = Caller::new(name.clone(), doors, dice, Arc::clone(history)).with(manners);
         let mut records = Vec::new();
         while !enough.is_cancelled() {
             let name = format!("{name}-{}", records.len());
@@ -162,7 +144,39 @@ async fn load(
     join_all(visitors).await.into_iter().flatten().collect()
 }
 
+/// Looks for everything that was promised to these people, and to those before.
+async fn look_for(
+    records: Vec<Record>,
+    all: &mut Vec<Record>,
+    fleet: &Fleet,
+    seed: u64,
+    history: &Arc<History>,
+) {
+    let ledger = fleet.ledger().await;
+    books::settle(&ledger, history).await;
+    check::people(&records, &fleet.doors(), seed, history).await;
+    books::settle(&ledger, history).await;
+    all.extend(records);
+    books::audit(&ledger, all, history).await;
+    ledger.close().await;
+}
+
 impl Verdict {
+    fn of(campaign: Campaign, history: &History, folder: &Path) -> Self {
+        let harms: Vec<_> = history.findings().iter().map(|finding| finding.harm).collect();
+        let mut report = String::new();
+        if !harms.is_empty() {
+            let Campaign { layout, rounds, seed } = campaign;
+            let kept = history.keep(folder, seed).expect("the history can be written");
+            report = history.report();
+            report.push_str(&format!(
+                "\nseed {seed}, {rounds} rounds, {layout}; the whole history is in {}",
+                kept.display()
+            ));
+        }
+        Self { campaign, acknowledged: history.acknowledged(), harms, report }
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_good(&self) -> bool {

@@ -21,13 +21,13 @@ mod raw;
 mod refusal;
 
 pub use app::{TestApp, Topology};
-pub use campaign::{Campaign, Harm, Layout, Verdict};
+pub use campaign::{Campaign, Harm, Layout, Upgrade, Verdict};
 pub use client::{Authenticated, Bearer, Clients};
 pub use leash::Folder;
 pub use ledger::Ledger;
 pub use people::{Login, PASSWORD, Person, email_of};
 pub use polls::{Cut, drop_after};
-pub use process::{Executable, Process, set_mode};
+pub use process::{Edition, Executable, Process, set_mode};
 pub use proxy::{Proxy, Weather};
 pub use raw::RawCall;
 pub use refusal::{Refusal, refusal};

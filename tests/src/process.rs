@@ -40,12 +40,37 @@ pub struct Executable {
 /// The user that owns nothing, by the custom of Unix systems.
 const NOBODY: u32 = 65534;
 
+/// Which build of the executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// What was last released, as `make former` builds it.
+    Former,
+    /// What was built beside this test.
+    Current,
+}
+
 /// A running server. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Process {
     leash: Leash,
     address: SocketAddr,
     output: Arc<Mutex<String>>,
+}
+
+impl Edition {
+    fn program(self) -> PathBuf {
+        if self == Self::Former {
+            let former = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/former/countersign");
+            assert!(former.is_file(), "the former release is not built: use `make former`");
+            return former;
+        }
+        let tests = env::current_exe().expect("the path of this test");
+        // Tests lie a folder deeper than programs.
+        let mut folders =
+            tests.ancestors().skip(1).take(2).map(|folder| folder.join("countersign"));
+        let program = folders.find(|program| program.is_file());
+        program.expect("the executable is not built: use `make test`")
+    }
 }
 
 impl Executable {
@@ -55,14 +80,8 @@ impl Executable {
     /// There is none: `make test` builds it first.
     #[must_use]
     pub fn on(data: &Path) -> Self {
-        let tests = env::current_exe().expect("the path of this test");
-        // Tests lie a folder deeper than programs.
-        let mut folders =
-            tests.ancestors().skip(1).take(2).map(|folder| folder.join("countersign"));
-        let program = folders.find(|program| program.is_file());
-        let program = program.expect("the executable is not built: use `make test`");
         Self {
-            program,
+            program: Edition::Current.program(),
             data: data.to_path_buf(),
             role: Vec::new(),
             environment: Vec::new(),
@@ -75,6 +94,16 @@ impl Executable {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same of this build.
+    ///
+    /// # Panics
+    /// There is none: `make test` builds it first.
+    #[must_use]
+    pub fn of(mut self, edition: Edition) -> Self {
+        self.program = edition.program();
         self
     }
 

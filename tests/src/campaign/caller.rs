@@ -15,8 +15,22 @@ use crate::{Clients, dice::Dice};
 
 /// How long one try may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What `docs/retries.md` tells clients: how often they try, and the pause
+/// after the first try, which doubles up to the longest.
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// In this time a call is answered, whatever happens to the system.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
+/// How a caller tries again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manners {
+    /// Soon and for a minute: who looks for what was lost cannot give up.
+    Stubborn,
+    /// As `docs/retries.md` tells clients to.
+    Documented,
+}
 
 /// Which service a call goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +51,7 @@ pub(super) struct Caller {
     pub name: String,
     pub dice: Dice,
     pub history: Arc<History>,
+    manners: Manners,
     auth: Vec<Clients>,
     user: Vec<Clients>,
 }
@@ -57,7 +72,12 @@ impl Caller {
             addresses.iter().map(|&address| Clients::of(address)).collect::<Vec<_>>()
         };
         let (auth, user) = (connect(&doors.auth), connect(&doors.user));
-        Self { name, dice, history, auth, user }
+        Self { name, dice, history, manners: Manners::Stubborn, auth, user }
+    }
+
+    /// The same with these manners.
+    pub(super) fn with(self, manners: Manners) -> Self {
+        Self { manners, ..self }
     }
 
     /// Every replica of a service.
@@ -89,7 +109,7 @@ impl Caller {
     ) -> Answer<T> {
         let deadline = Instant::now() + LONGEST;
         let mut unanswered = false;
-        loop {
+        for tries in 1.. {
             let clients = self.each(service)[door].clone();
             let tried = tokio::time::timeout(PATIENCE, call(clients)).await;
             let status = match tried {
@@ -107,17 +127,36 @@ impl Caller {
             if !reason.is_empty() && !passes(code) {
                 return Answer::Refused(reason, status, unanswered);
             }
-            // Whoever says when to come back has done nothing.
-            unanswered |= code != Code::Unavailable || reason.is_empty();
-            if Instant::now() > deadline {
+            // Otherwise whoever is not available has done nothing.
+            let unheard = code == Code::Unavailable
+                && !["", "STORAGE_UNAVAILABLE"].contains(&reason.as_str());
+            unanswered |= !unheard;
+            let over = match self.manners {
+                Manners::Stubborn => Instant::now() > deadline,
+                Manners::Documented => tries == ATTEMPTS,
+            };
+            if over {
                 self.history.find(Harm::Stuck, &self.name, format_args!("{what}: {status}"));
                 return Answer::Silence;
             }
             let retry = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
-            let pause = retry.unwrap_or(Duration::ZERO).min(Duration::from_secs(1));
+            let asked = retry.unwrap_or(Duration::ZERO).min(Duration::from_secs(1));
             // Not to wait for something: so does a polite client.
-            tokio::time::sleep(pause.max(self.dice.millis(5, 50))).await;
+            tokio::time::sleep(asked.max(self.pause(tries))).await;
             door = self.dice.below(self.each(service).len());
+        }
+        Answer::Silence
+    }
+
+    /// How long to wait after so many tries where nobody has said it.
+    fn pause(&mut self, tries: u32) -> Duration {
+        match self.manners {
+            Manners::Stubborn => self.dice.millis(5, 50),
+            Manners::Documented => {
+                let backoff = (FIRST_PAUSE * (1 << (tries - 1))).min(LONGEST_PAUSE);
+                // A fifth shorter or longer, so that callers do not come all at once.
+                backoff.mul_f64(self.dice.millis(800, 1200).as_secs_f64())
+            }
         }
     }
 

@@ -6,7 +6,7 @@ mod plan;
 use std::{path::PathBuf, time::Instant};
 
 use super::caller::{Doors, LONGEST};
-use crate::{Executable, Folder, Ledger, Proxy, Weather};
+use crate::{Edition, Executable, Folder, Ledger, Proxy, Weather};
 use member::{Member, Program};
 
 pub use plan::Layout;
@@ -82,6 +82,14 @@ impl Fleet {
         brokers.map(|(at, _)| at).collect()
     }
 
+    /// Our own servers among the processes.
+    pub(super) fn servers(&self) -> Vec<usize> {
+        let members = self.members.iter().enumerate();
+        let servers =
+            members.filter(|(_, member)| matches!(member.program, Program::Server { .. }));
+        servers.map(|(at, _)| at).collect()
+    }
+
     /// How many wires there are.
     pub(super) const fn wires(&self) -> usize {
         self.wires.len()
@@ -148,6 +156,16 @@ impl Fleet {
             self.start(member).await;
         }
         unruly
+    }
+
+    /// Replaces a server as a rolling upgrade does: the new one is up before
+    /// the wires lead there, and only then the old one is asked to leave. Returns
+    /// whether that left in good order.
+    pub(super) async fn replace(&mut self, member: usize, edition: Edition) -> bool {
+        let Some(old) = self.members[member].leave_running() else { return true };
+        self.members[member].turn_into(edition);
+        self.start(member).await;
+        old.stop().await
     }
 
     /// Runs a command of operators; returns what it printed.

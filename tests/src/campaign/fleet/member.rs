@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Executable, Process,
+    Edition, Executable, Process,
     engines::{Nats, Postgres},
 };
 
@@ -27,6 +27,21 @@ impl Member {
     pub(super) fn server(name: &str, executable: Executable) -> Self {
         let program = Program::Server { executable, process: None };
         Self { name: name.to_owned(), program }
+    }
+
+    /// Which build of our server it is from its next start on.
+    pub(super) fn turn_into(&mut self, edition: Edition) {
+        if let Program::Server { executable, .. } = &mut self.program {
+            *executable = executable.clone().of(edition);
+        }
+    }
+
+    /// Lets go of the server's process, which runs on.
+    pub(super) const fn leave_running(&mut self) -> Option<Process> {
+        match &mut self.program {
+            Program::Server { process, .. } => process.take(),
+            Program::Nats(_) | Program::Postgres(_) => None,
+        }
     }
 
     /// Starts it; returns where it listens now.

@@ -10,7 +10,7 @@ use super::{
     member::{Member, Program},
 };
 use crate::{
-    Executable, Folder, Proxy,
+    Edition, Executable, Folder, Proxy,
     engines::{Cluster, Nats, NewDatabase, Postgres, Safety},
 };
 
@@ -42,7 +42,7 @@ pub enum Layout {
 
 impl Fleet {
     /// Starts everything.
-    pub(in super::super) async fn start_all(layout: Layout) -> Self {
+    pub(in super::super) async fn start_all(layout: Layout, edition: Edition) -> Self {
         let folder = Folder::new();
         let mut fleet = match layout {
             Layout::Embedded => Self::embedded(folder).await,
@@ -52,10 +52,9 @@ impl Fleet {
             }
             Layout::Cluster => Self::split(folder, Cluster::start().await.nodes).await,
         };
-        for member in 0..fleet.members.len() {
-            if matches!(fleet.members[member].program, Program::Server { .. }) {
-                fleet.start(member).await;
-            }
+        for member in fleet.servers() {
+            fleet.members[member].turn_into(edition);
+            fleet.start(member).await;
         }
         fleet
     }
