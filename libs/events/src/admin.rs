@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     DeadLetter, Error, Event, dead,
     entity::{dead_letter, outbox},
-    listen,
+    lane, listen,
 };
 
 /// The most rows that one call lists.
@@ -106,7 +106,8 @@ pub async fn drop(db: &DatabaseConnection, event: EventId, consumer: &str) -> Re
     Ok(deleted.rows_affected == 1)
 }
 
-/// Publishes again what happened from `since` on, of one kind or of all.
+/// Publishes again what happened from `since` on, of one kind or of all, after
+/// what is new and no faster than consumers take it.
 /// Consumers that have settled an event recognise it; one that is new, or
 /// whose inbox was lost, gets it. Returns how many events will come again.
 ///
@@ -141,7 +142,7 @@ pub async fn replay(
         after = last;
         let updated = outbox::Entity::update_many()
             .col_expr(outbox::Column::PublishedTime, Expr::value(Option::<i64>::None))
-            .col_expr(outbox::Column::NextAttemptTime, Expr::value(0_i64))
+            .col_expr(outbox::Column::NextAttemptTime, Expr::value(lane::AGAIN))
             .col_expr(outbox::Column::Attempts, Expr::value(0))
             .filter(outbox::Column::Id.is_in(ids))
             .exec(db)
