@@ -2,6 +2,8 @@
 //! while the service runs: its relay and consumers find the changes at their
 //! next look.
 
+use std::collections::HashMap;
+
 use countersign_types::{EventId, Timestamp};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     DeadLetter, Error, Event, dead,
-    entity::{dead_letter, outbox},
+    entity::{dead_letter, outbox, trace},
     lane, listen,
 };
 
@@ -64,7 +66,16 @@ pub async fn list(db: &DatabaseConnection, filter: &Filter) -> Result<Vec<Entry>
         .limit(bounded(filter.limit))
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(Entry::from).collect())
+    let ids = rows.iter().map(|row| row.id);
+    let traces = trace::Entity::find().filter(trace::Column::EventId.is_in(ids)).all(db).await?;
+    let traces: HashMap<Uuid, String> =
+        traces.into_iter().map(|row| (row.event_id, row.traceparent)).collect();
+    let entries = rows.into_iter().map(|row| {
+        let trace = traces.get(&row.id).map(String::as_str);
+        let entry = Entry::from(row);
+        Entry { event: entry.event.in_trace(trace), ..entry }
+    });
+    Ok(entries.collect())
 }
 
 /// The dead letters of the service's consumers, latest first; `limit` as in [`Filter`].
