@@ -74,8 +74,7 @@ async fn a_dead_letter_that_nobody_looked_at_fails_the_test() {
 
 #[tokio::test]
 async fn the_last_activity_never_moves_back() {
-    // In one process: a broker recognises what is published again within two
-    // minutes, and would not bring it.
+    // In one process, where each service has one connection and steps by hand.
     let app = TestApp::start().await;
     let ada = app.active("ada").await;
     let (first, second) = (app.login(&ada).await, app.login(&ada).await);

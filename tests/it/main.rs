@@ -16,4 +16,6 @@ mod refresh;
 mod secrets;
 mod sessions;
 mod start;
+mod statements;
 mod tokens;
+mod trace;

@@ -2,6 +2,8 @@
 //! while the service runs: its relay and consumers find the changes at their
 //! next look.
 
+use std::collections::HashMap;
+
 use countersign_types::{EventId, Timestamp};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -11,8 +13,8 @@ use uuid::Uuid;
 
 use crate::{
     DeadLetter, Error, Event, dead,
-    entity::{dead_letter, outbox},
-    listen,
+    entity::{dead_letter, outbox, trace},
+    lane, listen,
 };
 
 /// The most rows that one call lists.
@@ -64,7 +66,16 @@ pub async fn list(db: &DatabaseConnection, filter: &Filter) -> Result<Vec<Entry>
         .limit(bounded(filter.limit))
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(Entry::from).collect())
+    let ids = rows.iter().map(|row| row.id);
+    let traces = trace::Entity::find().filter(trace::Column::EventId.is_in(ids)).all(db).await?;
+    let traces: HashMap<Uuid, String> =
+        traces.into_iter().map(|row| (row.event_id, row.traceparent)).collect();
+    let entries = rows.into_iter().map(|row| {
+        let trace = traces.get(&row.id).map(String::as_str);
+        let entry = Entry::from(row);
+        Entry { event: entry.event.in_trace(trace), ..entry }
+    });
+    Ok(entries.collect())
 }
 
 /// The dead letters of the service's consumers, latest first; `limit` as in [`Filter`].
@@ -106,7 +117,8 @@ pub async fn drop(db: &DatabaseConnection, event: EventId, consumer: &str) -> Re
     Ok(deleted.rows_affected == 1)
 }
 
-/// Publishes again what happened from `since` on, of one kind or of all.
+/// Publishes again what happened from `since` on, of one kind or of all, after
+/// what is new and no faster than consumers take it.
 /// Consumers that have settled an event recognise it; one that is new, or
 /// whose inbox was lost, gets it. Returns how many events will come again.
 ///
@@ -141,7 +153,7 @@ pub async fn replay(
         after = last;
         let updated = outbox::Entity::update_many()
             .col_expr(outbox::Column::PublishedTime, Expr::value(Option::<i64>::None))
-            .col_expr(outbox::Column::NextAttemptTime, Expr::value(0_i64))
+            .col_expr(outbox::Column::NextAttemptTime, Expr::value(lane::AGAIN))
             .col_expr(outbox::Column::Attempts, Expr::value(0))
             .filter(outbox::Column::Id.is_in(ids))
             .exec(db)

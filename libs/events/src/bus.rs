@@ -76,7 +76,7 @@ impl Bus {
     /// that any asked for, or where the stream does not have it. Who has
     /// settled it recognises it the next time.
     pub async fn publish(&self, event: &Event) -> Result<Receipt, Nack> {
-        self.carry(event).await.map_err(|refusal| match refusal {
+        self.carry(event, None).await.map_err(|refusal| match refusal {
             Refusal::Later(nack) => nack,
             Refusal::Away => Nack { retry_after: None },
         })
@@ -114,14 +114,20 @@ impl Bus {
         }
     }
 
-    pub(crate) async fn carry(&self, event: &Event) -> Result<Receipt, Refusal> {
+    /// As [`Bus::publish`]; `before` is its place in the stream, where it is
+    /// published again.
+    pub(crate) async fn carry(
+        &self,
+        event: &Event,
+        before: Option<i64>,
+    ) -> Result<Receipt, Refusal> {
         match &self.0.road {
             Road::Memory(_) => {
                 self.apply(event);
                 self.deliver(event).await.map_err(Refusal::Later)?;
                 Ok(Receipt::default())
             }
-            Road::JetStream(jetstream) => jetstream.publish(event).await,
+            Road::JetStream(jetstream) => jetstream.publish(event, before).await,
         }
     }
 

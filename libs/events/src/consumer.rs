@@ -4,11 +4,12 @@
 use std::{collections::BTreeSet, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use countersign_types::{Code, Fault, Timestamp};
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt as _, future::BoxFuture};
+use opentelemetry::context::FutureExt as _;
 use sea_orm::DbBackend;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backoff, Error, Event, Nack, Outbox, Unit, dead, inbox, meter::ConsumerMeter};
+use crate::{Backoff, Error, Event, Nack, Outbox, Unit, dead, inbox, meter::ConsumerMeter, trace};
 
 /// Requeued dead letters taken in one step.
 const REDELIVERY_BATCH: u64 = 16;
@@ -248,7 +249,9 @@ impl Consumer {
 
     async fn handle(&self, unit: &Unit, event: &Event) -> Result<(), Failure> {
         // A panic must not end the relay that delivers to everybody.
-        let handled = AssertUnwindSafe(self.0.handler.handle(unit, event)).catch_unwind().await;
+        let context = trace::of_delivery(event, self.0.name);
+        let handling = self.0.handler.handle(unit, event).with_context(context);
+        let handled = AssertUnwindSafe(handling).catch_unwind().await;
         match handled {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) if fault.code == Code::Unavailable => {

@@ -103,6 +103,7 @@ pub(crate) async fn bury(
         tries: Set(i32::try_from(tries).unwrap_or(i32::MAX)),
         dead_time: Set(now.as_micros()),
         requeue_time: Set(None),
+        traceparent: Set(event.trace.map(|trace| trace.to_string())),
     };
     let replace =
         OnConflict::columns([dead_letter::Column::Consumer, dead_letter::Column::EventId])

@@ -17,6 +17,7 @@ pub(crate) mod outbox {
         pub create_time: i64,
         pub data: Vec<u8>,
         pub published_time: Option<i64>,
+        /// When it is due, or its lane.
         pub next_attempt_time: i64,
         pub attempts: i32,
         /// Where the stream has it; null where it went by the bus in memory.
@@ -25,6 +26,27 @@ pub(crate) mod outbox {
         pub claimant: Option<Uuid>,
         /// When others may take it over.
         pub claim_until: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The traces of events that are part of one. A table of its own: a column more
+/// in the outbox would break the statements that a running version before this
+/// one has prepared on PostgreSQL. A row goes with its event.
+pub(crate) mod trace {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox_traces")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub event_id: Uuid,
+        /// As W3C Trace Context writes it.
+        pub traceparent: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -147,6 +169,8 @@ pub(crate) mod dead_letter {
         pub dead_time: i64,
         /// When an operator asked for another delivery.
         pub requeue_time: Option<i64>,
+        /// The trace that the event is part of.
+        pub traceparent: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

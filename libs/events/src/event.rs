@@ -1,7 +1,7 @@
 //! An event as it travels: a protobuf message in an envelope (CloudEvents 1.0
-//! `id`, `type`, `source`, `subject`, `sequence`, `time`).
+//! `id`, `type`, `source`, `subject`, `sequence`, `time`, `traceparent`).
 
-use countersign_types::{EventId, Timestamp};
+use countersign_types::{EventId, Timestamp, TraceParent};
 use prost::{Message, Name};
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ pub struct Event {
     pub time: Timestamp,
     /// The encoded message.
     pub data: Vec<u8>,
+    /// The trace of the call or event that it comes from.
+    pub trace: Option<TraceParent>,
 }
 
 impl Event {
@@ -53,6 +55,13 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The same as part of a trace, given as its text; one that is damaged is none.
+    pub(crate) fn in_trace(self, trace: Option<&str>) -> Self {
+        Self { trace: trace.and_then(|text| text.parse().ok()), ..self }
+    }
+}
+
 impl From<outbox::Model> for Event {
     fn from(row: outbox::Model) -> Self {
         Self {
@@ -63,6 +72,7 @@ impl From<outbox::Model> for Event {
             sequence: row.sequence.unwrap_or(0),
             time: Timestamp::from_micros(row.create_time),
             data: row.data,
+            trace: None,
         }
     }
 }
@@ -77,6 +87,7 @@ impl From<dead_letter::Model> for Event {
             sequence: row.sequence,
             time: Timestamp::from_micros(row.create_time),
             data: row.data,
+            trace: row.traceparent.and_then(|text| text.parse().ok()),
         }
     }
 }

@@ -19,6 +19,7 @@ pub struct Follower {
     name: &'static str,
     kinds: BTreeSet<String>,
     horizon: Duration,
+    sources: &'static [&'static str],
     apply: Box<dyn Fn(&Event) + Send + Sync>,
 }
 
@@ -51,7 +52,16 @@ impl Follower {
         apply: impl Fn(&Event) + Send + Sync + 'static,
     ) -> Self {
         let kinds = kinds.iter().map(|&kind| kind.to_owned()).collect();
-        Self { name, kinds, horizon, apply: Box::new(apply) }
+        Self { name, kinds, horizon, sources: &[], apply: Box::new(apply) }
+    }
+
+    /// Counts as caught up only where the stream has what happened in these
+    /// services: it is older than the horizon, or each of them has marked it
+    /// since it was made. A horizon of more than two hours waits for the age.
+    #[must_use]
+    pub const fn complete_from(mut self, sources: &'static [&'static str]) -> Self {
+        self.sources = sources;
+        self
     }
 }
 
@@ -68,8 +78,9 @@ impl Following {
         self.0.follower.name
     }
 
-    /// True while everything that the stream holds has been applied; false
-    /// before the backlog is read, and while the broker is away. On the bus in
+    /// True while everything that the stream holds has been applied, and it
+    /// holds everything ([`Follower::complete_from`]); false before the backlog
+    /// is read, and while the broker is away. On the bus in
     /// memory, which keeps nothing, always true.
     #[must_use]
     pub fn caught_up(&self) -> watch::Receiver<bool> {
@@ -90,6 +101,16 @@ impl Following {
 
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
         self.0.follower.kinds.iter().map(String::as_str)
+    }
+
+    /// The services whose events must be complete.
+    pub(crate) fn sources(&self) -> &'static [&'static str] {
+        self.0.follower.sources
+    }
+
+    /// How far back it must know everything.
+    pub(crate) fn horizon(&self) -> Duration {
+        self.0.follower.horizon
     }
 
     /// From when on to read.

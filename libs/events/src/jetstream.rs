@@ -2,8 +2,10 @@
 
 mod envelope;
 mod follow;
+mod lag;
 mod lanes;
 mod link;
+mod mark;
 mod options;
 mod pull;
 mod setup;
@@ -94,12 +96,17 @@ impl JetStream {
         })
     }
 
-    /// Publishes, and waits until the stream has it.
-    pub(crate) async fn publish(&self, event: &Event) -> Result<Receipt, Refusal> {
+    /// Publishes, again where it had a place `before`, and waits until the
+    /// stream has it.
+    pub(crate) async fn publish(
+        &self,
+        event: &Event,
+        before: Option<i64>,
+    ) -> Result<Receipt, Refusal> {
         self.check().await.map_err(|error| self.away(&error))?;
         let message = PublishMessage::build()
             .payload(Bytes::from(event.data.clone()))
-            .headers(envelope::headers(event, &self.options.stream));
+            .headers(envelope::headers(event, &self.options.stream, before));
         let subject = self.options.subject(&event.source, &event.kind, event.aggregate);
         let published = match self.context.send_publish(subject, message).await {
             Ok(acknowledged) => acknowledged.await,
@@ -127,7 +134,7 @@ impl JetStream {
         if !self.link.borrow().connected {
             return;
         }
-        let headers = envelope::headers(event, &self.options.stream);
+        let headers = envelope::headers(event, &self.options.stream, None);
         let subject = self.options.announced(&event.kind);
         let payload = Bytes::from(event.data.clone());
         let sending = self.client.publish_with_headers(subject, headers, payload);

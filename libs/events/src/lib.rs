@@ -25,6 +25,7 @@ mod event;
 mod follow;
 mod inbox;
 mod jetstream;
+mod lane;
 mod listen;
 mod meter;
 mod migration;
@@ -34,6 +35,8 @@ mod reason;
 mod receipt;
 mod relay;
 mod sweep;
+mod trace;
+mod turns;
 
 pub use backoff::Backoff;
 pub use bus::Bus;

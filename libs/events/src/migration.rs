@@ -3,15 +3,17 @@
 use sea_orm_migration::{
     MigrationName, MigrationTrait, SchemaManager, async_trait, schema,
     sea_orm::{ConnectionTrait, DbErr},
-    sea_query::{ColumnDef, Index, IntoIden, Table},
+    sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IntoIden, Table},
 };
 
-use crate::entity::{attempt, chore, dead_letter, inbox, outbox, sequence};
+use countersign_types::TraceParent;
+
+use crate::entity::{attempt, chore, dead_letter, inbox, outbox, sequence, trace};
 
 /// The migrations of this crate, in order. Their names start with `events_`.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Tables), Box::new(Replicas)]
+    vec![Box::new(Tables), Box::new(Replicas), Box::new(Traces)]
 }
 
 struct Tables;
@@ -19,6 +21,10 @@ struct Tables;
 /// What several relays and a stream need. Additive: the former version goes on
 /// beside it, with rows that nobody has claimed.
 struct Replicas;
+
+/// Traces, and the order of lanes. Additive: the former version leaves the
+/// traces of its events out, and takes rows by their age.
+struct Traces;
 
 impl MigrationName for Tables {
     fn name(&self) -> &str {
@@ -131,6 +137,43 @@ impl MigrationTrait for Replicas {
             .col(schema::big_integer(chore::Column::UrgentUntil))
             .take();
         manager.create_table(chores).await
+    }
+}
+
+impl MigrationName for Traces {
+    fn name(&self) -> &str {
+        "events_000003_traces"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Traces {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let length = u32::try_from(TraceParent::LENGTH).unwrap_or_default();
+        let traces = Table::create()
+            .table(trace::Entity)
+            .col(schema::uuid(trace::Column::EventId).primary_key())
+            .col(schema::string_len(trace::Column::Traceparent, length))
+            // Whoever prunes, also the former version.
+            .foreign_key(
+                ForeignKey::create()
+                    .from(trace::Entity, trace::Column::EventId)
+                    .to(outbox::Entity, outbox::Column::Id)
+                    .on_delete(ForeignKeyAction::Cascade),
+            )
+            .take();
+        manager.create_table(traces).await?;
+        let of_letters = schema::string_len_null(dead_letter::Column::Traceparent, length);
+        let add = Table::alter().table(dead_letter::Entity).add_column(of_letters).take();
+        manager.alter_table(add).await?;
+        let lanes = "CREATE INDEX outbox_lanes ON outbox (next_attempt_time, id) \
+                     WHERE published_time IS NULL";
+        manager.get_connection().execute_unprepared(lanes).await?;
+        Ok(())
     }
 }
 

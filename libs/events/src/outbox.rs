@@ -19,8 +19,10 @@ use uuid::Uuid;
 
 use crate::{
     DATA_MAX, Error, Event,
-    entity::{outbox, sequence},
+    entity::{outbox, sequence, trace as traced},
+    lane,
     listen::Notifier,
+    trace,
 };
 
 /// One service's database, and the events that happen in it. Clones are the
@@ -112,6 +114,29 @@ impl Unit {
         aggregate: Uuid,
         event: &E,
     ) -> Result<EventId, Error> {
+        self.append_to(lane::FRESH, aggregate, event).await
+    }
+
+    /// As [`Unit::append`], for what anybody outside can cause in any number
+    /// and nobody waits for: where much has to be published, it comes after
+    /// all else but what is published again.
+    ///
+    /// # Errors
+    /// As [`Unit::append`].
+    pub async fn append_bulk<E: Message + Name>(
+        &self,
+        aggregate: Uuid,
+        event: &E,
+    ) -> Result<EventId, Error> {
+        self.append_to(lane::BULK, aggregate, event).await
+    }
+
+    async fn append_to<E: Message + Name>(
+        &self,
+        lane: i64,
+        aggregate: Uuid,
+        event: &E,
+    ) -> Result<EventId, Error> {
         let data = event.encode_to_vec();
         if data.len() > DATA_MAX {
             return Err(Error::TooLong { kind: E::full_name(), length: data.len() });
@@ -127,6 +152,7 @@ impl Unit {
             sequence: sequence.unwrap_or(0),
             time: self.now(),
             data,
+            trace: trace::current(),
         };
         let row = outbox::ActiveModel {
             id: Set(event.id.as_uuid()),
@@ -138,12 +164,17 @@ impl Unit {
             data: Set(event.data.clone()),
             published_time: Set(None),
             // At once, whatever the clock of the replica that relays it says.
-            next_attempt_time: Set(0),
+            next_attempt_time: Set(lane),
             attempts: Set(0),
             ..outbox::ActiveModel::default()
         };
         outbox::Entity::insert(row).exec_without_returning(&self.txn).await?;
         let id = event.id;
+        if let Some(trace) = event.trace {
+            let (event_id, traceparent) = (Set(id.as_uuid()), Set(trace.to_string()));
+            let row = traced::ActiveModel { event_id, traceparent };
+            traced::Entity::insert(row).exec_without_returning(&self.txn).await?;
+        }
         self.appended.lock().unwrap_or_else(PoisonError::into_inner).push(event);
         Ok(id)
     }

@@ -4,6 +4,7 @@ mod options;
 
 use std::{fmt, time::Duration};
 
+use countersign_types::Timestamp;
 use futures::{StreamExt, stream};
 use sea_orm::DbBackend;
 use tokio::time::Instant;
@@ -12,21 +13,28 @@ use uuid::Uuid;
 
 pub use self::options::RelayOptions;
 use crate::{
-    Backoff, Bus, Error, Event, Outbox, Receipt, claim,
-    entity::outbox,
-    listen,
+    Backoff, Bus, Error, Event, Outbox, Receipt,
+    claim::{self, Claimed},
+    lane, listen,
     meter::{RelayMeter, SweepMeter},
     prune,
     receipt::Refusal,
     sweep::{self, Sweep},
+    turns::{HELD, Turns},
 };
 
 /// Waits while broker or database is away. A broker that comes back is noticed at once; one
 /// that is there and takes nothing, is not.
 const AWAY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
+/// How soon to look whether what the stream has lost is there again.
+const SWEEP_SOON: Duration = Duration::from_millis(100);
+
 /// Publishes one outbox on a bus: at least once each, the events of one
 /// aggregate one after the other in their order, those of others beside them.
+///
+/// What is new goes first, then what outsiders cause ([`crate::Unit::append_bulk`]),
+/// then what is published again; each has its share where the others are many.
 ///
 /// It asks for rows that are not published, never for rows behind a cursor: a
 /// transaction that commits late is not passed over. Relays of several
@@ -39,6 +47,7 @@ pub struct Relay {
     bus: Bus,
     options: RelayOptions,
     claimant: Uuid,
+    turns: Turns,
     meter: RelayMeter,
     sweep_meter: SweepMeter,
 }
@@ -60,7 +69,8 @@ impl Relay {
             outbox.notifier().turn_on();
         }
         let (meter, sweep_meter) = (RelayMeter::new(), SweepMeter::new());
-        Self { outbox, bus, options, claimant, meter, sweep_meter }
+        let turns = Turns::default();
+        Self { outbox, bus, options, claimant, turns, meter, sweep_meter }
     }
 
     /// Publishes the first due event of each aggregate, up to
@@ -93,6 +103,9 @@ impl Relay {
     /// stream cannot be read.
     pub async fn sweep_step(&self) -> Result<Sweep, Error> {
         let Some(broker) = self.bus.broker() else { return Ok(Sweep::default()) };
+        if !*self.bus.connected().borrow() {
+            return Err(Error::Away);
+        }
         let lease = self.options.lease;
         let swept = sweep::step(&self.outbox, broker, self.claimant, lease).await?;
         if swept.missing > 0 {
@@ -146,22 +159,25 @@ impl Relay {
             if now >= next_prune && !more_to_prune {
                 next_prune = now + self.options.prune_interval;
             }
-            let more_to_sweep = now >= next_sweep && self.sweep_some().await;
-            if now >= next_sweep && !more_to_sweep {
-                next_sweep = now + jittered(self.options.sweep_interval);
+            if now >= next_sweep {
+                next_sweep = now + self.sweep_some().await;
             }
-            if busy || more_to_prune || more_to_sweep {
+            if busy || more_to_prune || next_sweep <= now {
                 continue;
             }
             let poll = Instant::now() + jittered(self.options.poll_interval);
+            let wake =
+                [next_retry, Some(next_sweep)].into_iter().flatten().fold(poll, Instant::min);
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = self.outbox.woken(), if failures == 0 => {}
                 Ok(()) = connected.changed() => {
                     // Not all at once, when the broker is back.
                     tokio::time::sleep(jittered(Duration::from_millis(200))).await;
+                    // What it has lost is missed from now on.
+                    next_sweep = Instant::now();
                 }
-                () = tokio::time::sleep_until(next_retry.map_or(poll, |retry| retry.min(poll))) => {}
+                () = tokio::time::sleep_until(wake) => {}
             }
         }
     }
@@ -177,14 +193,16 @@ impl Relay {
         }
     }
 
-    /// One comparison; true when there is more to compare.
-    async fn sweep_some(&self) -> bool {
+    /// One comparison; when the next is due.
+    async fn sweep_some(&self) -> Duration {
         match self.sweep_step().await {
-            Ok(swept) => swept.more,
-            Err(Error::Away) => false,
+            Ok(swept) if swept.more => Duration::ZERO,
+            Ok(swept) if swept.refilling => SWEEP_SOON,
+            Ok(_) => jittered(self.options.sweep_interval),
+            Err(Error::Away) => jittered(AWAY.max),
             Err(error) => {
                 tracing::warn!(error = %error, relay = ?self.outbox, "the stream was not compared");
-                false
+                jittered(AWAY.max)
             }
         }
     }
@@ -196,11 +214,8 @@ impl Relay {
             return Ok(batch);
         }
         let now = self.outbox.clock().now();
-        let (db, options) = (self.outbox.db(), &self.options);
-        let rows = claim::claim(db, self.claimant, now, options.lease, options.batch).await?;
-        if rows.is_empty() {
-            return Ok(batch);
-        }
+        let options = &self.options;
+        let rows = self.claim(now).await?;
         // In memory the consumers' databases are the limit, and one after the
         // other keeps the order of all events.
         let parallel = if self.bus.broker().is_some() { options.parallel.max(1) } else { 1 };
@@ -231,16 +246,35 @@ impl Relay {
             }
         }
         if batch.away || cancel.is_cancelled() {
-            claim::release(db, self.claimant).await?;
+            claim::release(self.outbox.db(), self.claimant).await?;
+        } else if let Some(broker) = self.bus.broker().filter(|_| self.turns.replays()) {
+            let lag = broker.lag().await;
+            let lag = lag.inspect_err(|error| tracing::debug!(error = %error, "a replay waits"));
+            if self.turns.holds(lag.unwrap_or(u64::MAX)) {
+                let least = batch.retry_after.map_or(HELD, |least| least.min(HELD));
+                batch.retry_after = Some(least);
+            }
         }
         Ok(batch)
     }
 
-    async fn publish(&self, row: outbox::Model) -> (Event, u32, Result<Receipt, Refusal>) {
-        let failures = u32::try_from(row.attempts).unwrap_or(0).saturating_add(1);
-        let event = Event::from(row);
-        let outcome = self.bus.carry(&event).await;
-        (event, failures, outcome)
+    /// Takes the next rows in hand.
+    async fn claim(&self, now: Timestamp) -> Result<Vec<Claimed>, Error> {
+        loop {
+            let choice = self.turns.choose(self.options.batch);
+            let (db, lease) = (self.outbox.db(), self.options.lease);
+            let rows = claim::claim(db, self.claimant, now, lease, choice).await?;
+            self.turns.took(choice, &rows);
+            if !rows.is_empty() || choice.from_lane == lane::FRESH {
+                return Ok(rows);
+            }
+            // There is nothing but what is new, whose turn it is next.
+        }
+    }
+
+    async fn publish(&self, row: Claimed) -> (Event, u32, Result<Receipt, Refusal>) {
+        let outcome = self.bus.carry(&row.event, row.stream_sequence).await;
+        (row.event, row.attempts.saturating_add(1), outcome)
     }
 
     async fn published(&self, arrived: &[(Event, Receipt)]) -> Result<(), Error> {

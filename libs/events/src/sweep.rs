@@ -5,7 +5,8 @@
 //! reads, for each batch, which ids the stream has between their sequences.
 //! Normally a row is compared once, when a power cut cannot take it back any
 //! more; all rows are compared at once when the stream is another one than
-//! before, or has shrunk.
+//! before, or has shrunk. When all that followers need is there, a mark in the
+//! stream says so: until then a young stream may lack what they must know.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -33,6 +34,10 @@ const BATCH: u64 = 1000;
 /// acknowledge what it has not written (two minutes, unless told otherwise).
 const SETTLED: Duration = Duration::from_mins(3);
 
+/// The longest horizon of a follower that a mark is good for: what happened in
+/// this time goes back to the stream ahead of the rest, and before the mark.
+pub(crate) const FOLLOWED: Duration = Duration::from_hours(2);
+
 /// How far clocks may be apart.
 const SKEW: Duration = Duration::from_mins(1);
 
@@ -45,6 +50,8 @@ pub struct Sweep {
     pub missing: u64,
     /// Whether there are more to compare.
     pub more: bool,
+    /// Whether the stream is still to get back what its followers need.
+    pub refilling: bool,
 }
 
 /// A published row's id, when it was published, and where.
@@ -81,9 +88,11 @@ pub(crate) async fn step(
         compared: u64::try_from(rows.len()).unwrap_or(u64::MAX),
         missing: 0,
         more: u64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH),
+        refilling: false,
     };
     if !missing.is_empty() {
-        swept.missing = claim::publish_again(db, missing).await?;
+        let recent = now.minus(FOLLOWED);
+        swept.missing = claim::publish_again(db, missing, recent).await?;
         tracing::error!(
             relay = ?outbox,
             events = swept.missing,
@@ -96,6 +105,12 @@ pub(crate) async fn step(
     state.stream_created = created;
     state.stream_last = window.last;
     keep(db, holder, state).await?;
+    if !swept.more && !broker.is_marked(outbox.source(), window.created).await? {
+        swept.refilling = claim::refills(db).await?;
+        if !swept.refilling {
+            broker.mark(outbox.source(), window.created).await?;
+        }
+    }
     Ok(swept)
 }
 

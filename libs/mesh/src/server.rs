@@ -23,6 +23,7 @@ mod stack;
 mod stage;
 mod tail;
 mod tasks;
+mod trace;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! The vocabulary of Countersign: ids, addresses, faults and time.
+//! The vocabulary of Countersign: ids, addresses, faults, traces and time.
 //!
 //! Every other crate speaks in these words. Nothing here does I/O, and nothing
 //! here knows of tokio, tonic or a database.
@@ -8,6 +8,7 @@ mod denial;
 mod email;
 mod fault;
 mod id;
+mod trace;
 mod validate;
 
 pub use clock::{Clock, ClockHand, Timestamp};
@@ -15,4 +16,5 @@ pub use denial::Denial;
 pub use email::{Email, EmailError};
 pub use fault::{Code, Fault, Violation};
 pub use id::{EventId, IdError, SessionId, UserId};
+pub use trace::{TraceParent, TraceParentError};
 pub use validate::{FieldPath, Validate};

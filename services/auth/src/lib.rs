@@ -52,7 +52,7 @@ pub use store::Migrator;
 pub use upkeep::Upkeep;
 
 /// The name of this service as the source of events.
-const SOURCE: &str = "auth";
+pub const SOURCE: &str = "auth";
 
 /// What the service needs from the process that runs it.
 pub struct Deps {

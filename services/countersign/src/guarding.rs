@@ -56,7 +56,8 @@ impl Guarding {
             None => tracing::error!(event.id = %event.id, "a revocation cannot be read"),
         };
         let horizon = LONGEST + settings.leeway;
-        let following = bus.follow(Follower::new("guard.revocations", &[REVOKED], horizon, revoke));
+        let follower = Follower::new("guard.revocations", &[REVOKED], horizon, revoke);
+        let following = bus.follow(follower.complete_from(&[countersign_auth::SOURCE]));
         let (clock, bus) = (clock.clone(), bus.clone());
         Ok(Self { guard, settings, keys, revocations, following, clock, bus })
     }

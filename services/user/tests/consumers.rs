@@ -54,6 +54,7 @@ fn event<E: Message + Name>(user: UserId, message: &E) -> Event {
         sequence: 1,
         time: NOW,
         data: message.encode_to_vec(),
+        trace: None,
     }
 }
 

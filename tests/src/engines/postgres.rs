@@ -100,7 +100,8 @@ impl Postgres {
         let server = Server::start(program.as_os_str(), "QUIT", ready, |command| {
             command.arg("-D").arg(self.data()).args(["-h", "127.0.0.1"]);
             command.args(["-p", &address.port().to_string()]);
-            for setting in ["unix_socket_directories=", "max_connections=500"] {
+            let counting = "shared_preload_libraries=pg_stat_statements";
+            for setting in ["unix_socket_directories=", "max_connections=500", counting] {
                 command.args(["-c", setting]);
             }
             if self.safety == Safety::Fast {

@@ -7,13 +7,13 @@ use async_nats::{
     HeaderMap,
     header::{NATS_EXPECTED_STREAM, NATS_MESSAGE_ID},
 };
-use countersign_types::{EventId, Timestamp};
+use countersign_types::{EventId, Timestamp, TraceParent};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{DATA_MAX, Event};
 
-const ID: &str = "ce-id";
+pub(super) const ID: &str = "ce-id";
 const KIND: &str = "ce-type";
 const SOURCE: &str = "ce-source";
 const SUBJECT: &str = "ce-subject";
@@ -21,6 +21,11 @@ const TIME: &str = "ce-time";
 const SPEC_VERSION: &str = "ce-specversion";
 /// Our extension: the place among the events of the aggregate.
 const SEQUENCE: &str = "ce-sequence";
+/// CloudEvents' extension for distributed tracing: where the event comes from.
+const TRACE: &str = "ce-traceparent";
+/// The same for tracing that knows NATS and not CloudEvents. Who stands on the
+/// way may change this one, and not the other.
+const TRANSPORT_TRACE: &str = "traceparent";
 const CONTENT_TYPE: &str = "content-type";
 
 /// The most that the headers of one event take, in bytes.
@@ -33,11 +38,14 @@ pub(super) struct Malformed {
     pub reason: String,
 }
 
-/// The headers of an event on its way to `stream`.
-pub(super) fn headers(event: &Event, stream: &str) -> HeaderMap {
+/// The headers of an event on its way to `stream`, where it had the place
+/// `before`, if it is published again: the broker shall take it as another
+/// message, and its consumers as the same event.
+pub(super) fn headers(event: &Event, stream: &str, before: Option<i64>) -> HeaderMap {
     let id = event.id.to_string();
     let mut headers = HeaderMap::new();
-    headers.insert(NATS_MESSAGE_ID, id.as_str());
+    let message = before.map_or_else(|| id.clone(), |before| format!("{id}.{before}"));
+    headers.insert(NATS_MESSAGE_ID, message);
     headers.insert(NATS_EXPECTED_STREAM, stream);
     headers.insert(ID, id);
     headers.insert(KIND, event.kind.as_str());
@@ -47,6 +55,10 @@ pub(super) fn headers(event: &Event, stream: &str) -> HeaderMap {
     headers.insert(SPEC_VERSION, "1.0");
     headers.insert(SEQUENCE, event.sequence.to_string());
     headers.insert(CONTENT_TYPE, "application/protobuf");
+    if let Some(trace) = event.trace {
+        headers.insert(TRACE, trace.to_string());
+        headers.insert(TRANSPORT_TRACE, trace.to_string());
+    }
     headers
 }
 
@@ -71,6 +83,7 @@ pub(super) fn event(
         time: timestamp(headers, &mut faults).unwrap_or(Timestamp::EPOCH),
         sequence: parse(headers, SEQUENCE, &mut faults).unwrap_or_default(),
         data: data.get(..data.len().min(DATA_MAX)).unwrap_or_default().to_vec(),
+        trace: trace(headers),
     };
     if text(headers, SPEC_VERSION, &mut faults).is_some_and(|version| version != "1.0") {
         faults.push("ce-specversion is not 1.0".to_owned());
@@ -107,6 +120,13 @@ fn parse<T: FromStr<Err: Display>>(
     }
 }
 
+/// What is no trace is none. Where both are there, what stood on the way has
+/// written the plain one.
+fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    let read = |name| headers.get(name).and_then(|text| text.as_str().parse().ok());
+    [TRANSPORT_TRACE, TRACE].into_iter().find_map(read)
+}
+
 fn timestamp(headers: &HeaderMap, faults: &mut Vec<String>) -> Option<Timestamp> {
     let time = OffsetDateTime::parse(&text(headers, TIME, faults)?, &Rfc3339);
     let micros = time.map(|time| i64::try_from(time.unix_timestamp_nanos() / 1000));
@@ -141,16 +161,34 @@ mod tests {
             sequence: 7,
             time: Timestamp::from_micros(1_700_000_000_123_456),
             data: vec![8, 1],
+            trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
         }
     }
 
     #[test]
     fn an_event_reads_back_as_what_it_was() {
         let sample = sample();
-        let headers = headers(&sample, "S");
+        let again = headers(&sample, "S", Some(7));
+        let message = format!("{}.7", sample.id);
+        assert_eq!(again.get("Nats-Msg-Id").unwrap().as_str(), message);
+        let headers = headers(&sample, "S", None);
         assert_eq!(headers.get(TIME).unwrap().as_str(), "2023-11-14T22:13:20.123456Z");
         assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), sample.id.to_string());
         assert_eq!(event(Some(&headers), &sample.data, Uuid::nil()).unwrap(), sample);
+    }
+
+    #[test]
+    fn a_damaged_trace_is_none_and_the_one_that_stood_on_the_way_counts() {
+        let sample = sample();
+        let mut headers = headers(&sample, "S", None);
+        let read = |headers: &HeaderMap| event(Some(headers), &[], Uuid::nil()).unwrap().trace;
+        let other = sample.trace.map(|trace| TraceParent { span: 1, ..trace });
+        headers.insert(TRANSPORT_TRACE, other.unwrap().to_string());
+        assert_eq!(read(&headers), other);
+        headers.insert(TRANSPORT_TRACE, "00-what");
+        assert_eq!(read(&headers), sample.trace);
+        headers.insert(TRACE, "");
+        assert_eq!(read(&headers), None);
     }
 
     #[test]
@@ -163,12 +201,14 @@ mod tests {
         for (name, value) in
             [(ID, "x"), (TIME, "now"), (SEQUENCE, "-x"), (SUBJECT, "me"), (SPEC_VERSION, "2")]
         {
-            let mut headers = headers(&sample, "S");
+            let mut headers = headers(&sample, "S", None);
             headers.insert(name, value);
             let wrong = event(Some(&headers), &sample.data, fallback).unwrap_err();
             assert!(wrong.reason.contains(name), "{}", wrong.reason);
             assert_eq!(wrong.event.kind, sample.kind);
         }
-        assert!(event(Some(&headers(&sample, "S")), &vec![0; DATA_MAX + 1], fallback).is_err());
+        assert!(
+            event(Some(&headers(&sample, "S", None)), &vec![0; DATA_MAX + 1], fallback).is_err()
+        );
     }
 }

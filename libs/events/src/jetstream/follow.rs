@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{JetStream, envelope};
+use super::{JetStream, envelope, mark::Marks};
 use crate::{Error, Event, Following};
 
 /// How long a request stays with the broker; its answer is the heartbeat.
@@ -33,6 +33,16 @@ const FORGET: Duration = Duration::from_mins(1);
 
 /// Messages asked for at once.
 const BATCH: usize = 512;
+
+/// How far a follower has come.
+struct Reading<'a> {
+    following: &'a Following,
+    marks: Marks,
+    /// Messages that are still to come.
+    pending: u64,
+    /// The number of the last one.
+    last: u64,
+}
 
 impl JetStream {
     /// Feeds `following` until `cancel`, or until something may have been missed.
@@ -61,12 +71,12 @@ impl JetStream {
         let listening = listening.map_err(|error| Error::broker("no announcements", error))?;
         let mut announced = stream::select_all(listening);
 
+        let marks = Marks::wanted(self, following).await?;
         let now = Clock::system().now();
         let own = self.consumer_since(following, following.start(now).minus(SKEW)).await?;
-        let mut last = 0;
-        if own.cached_info().num_pending == 0 {
-            following.caught_up_now();
-        }
+        let mut reading =
+            Reading { following, marks, pending: own.cached_info().num_pending, last: 0 };
+        reading.look();
         loop {
             let asked = Instant::now();
             let batch = own.batch().max_messages(BATCH).expires(HEARTBEAT).messages().await;
@@ -86,13 +96,14 @@ impl JetStream {
                         }
                     }
                     message = batch.next() => match message {
-                        Some(Ok(message)) => last = take(following, &message, last)?,
+                        Some(Ok(message)) => reading.take(&message)?,
                         Some(Err(error)) => return Err(Error::broker("no events come", error)),
                         None if asked.elapsed() > LATE => return Err(Error::Away),
                         None => break,
                     }
                 }
             }
+            reading.look();
             following.heard_now();
         }
     }
@@ -103,10 +114,11 @@ impl JetStream {
         start: Timestamp,
     ) -> Result<PullConsumer, Error> {
         let subjects = following.kinds().map(|kind| self.options.of_kind(kind));
+        let marks = following.sources().iter().map(|source| self.options.mark(source));
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartTime { start_time: envelope::date_time(start) },
             ack_policy: AckPolicy::None,
-            filter_subjects: subjects.collect(),
+            filter_subjects: subjects.chain(marks).collect(),
             inactive_threshold: FORGET,
             memory_storage: true,
             num_replicas: 1,
@@ -117,20 +129,32 @@ impl JetStream {
     }
 }
 
-/// Applies a message of the stream, the one after number `last`; returns its number.
-fn take(following: &Following, message: &Message, last: u64) -> Result<u64, Error> {
-    let info = message.info().map_err(|error| Error::broker("no message of a stream", error))?;
-    if info.consumer_sequence != last + 1 {
-        tracing::warn!(follower = following.name(), "events were missed: reading them again");
-        return Err(Error::Away);
+impl Reading<'_> {
+    /// Applies the next message of the stream.
+    fn take(&mut self, message: &Message) -> Result<(), Error> {
+        let info = message.info();
+        let info = info.map_err(|error| Error::broker("no message of a stream", error))?;
+        if info.consumer_sequence != self.last + 1 {
+            let follower = self.following.name();
+            tracing::warn!(follower, "events were missed: reading them again");
+            return Err(Error::Away);
+        }
+        if !self.marks.take(message)
+            && let Some(event) = read(message.headers.as_ref(), &message.payload)
+        {
+            self.following.apply(&event);
+        }
+        (self.last, self.pending) = (info.consumer_sequence, info.pending);
+        self.look();
+        Ok(())
     }
-    if let Some(event) = read(message.headers.as_ref(), &message.payload) {
-        following.apply(&event);
+
+    /// Looks whether everything is known.
+    fn look(&mut self) {
+        if self.pending == 0 && self.marks.are_there() {
+            self.following.caught_up_now();
+        }
     }
-    if info.pending == 0 {
-        following.caught_up_now();
-    }
-    Ok(info.consumer_sequence)
 }
 
 fn read(headers: Option<&async_nats::HeaderMap>, data: &[u8]) -> Option<Event> {

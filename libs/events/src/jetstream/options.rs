@@ -96,6 +96,11 @@ impl JetStreamOptions {
         format!("{}.events.{source}.>", self.subject_prefix)
     }
 
+    /// Where a service says that the stream has all of its recent events.
+    pub(crate) fn mark(&self, source: &str) -> String {
+        format!("{}.events.{source}.complete", self.subject_prefix)
+    }
+
     /// Where events of a kind are announced, outside of the stream.
     pub(crate) fn announced(&self, kind: &str) -> String {
         format!("{}.announced.{kind}", self.subject_prefix)

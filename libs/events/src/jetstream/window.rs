@@ -2,10 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use async_nats::{
-    header::NATS_MESSAGE_ID,
-    jetstream::consumer::{AckPolicy, DeliverPolicy, pull},
-};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use countersign_types::Timestamp;
 use futures::StreamExt;
 use uuid::Uuid;
@@ -87,7 +84,7 @@ impl JetStream {
                     return Ok(ids);
                 }
                 let headers = message.headers.as_ref();
-                let id = headers.and_then(|headers| headers.get(NATS_MESSAGE_ID));
+                let id = headers.and_then(|headers| headers.get(super::envelope::ID));
                 ids.extend(id.and_then(|id| id.as_str().parse::<Uuid>().ok()));
                 got += 1;
                 left = info.pending;

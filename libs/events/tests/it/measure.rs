@@ -1,18 +1,23 @@
 //! What this machine reaches from the commit to the effect. Printed, not
 //! asserted, and only when asked:
-//! `cargo test -p countersign-events --release -- --ignored --nocapture measure`.
+//! `cargo test -p countersign-events --release -- --ignored --nocapture --test-threads 1 measure`.
 
 use std::time::{Duration, Instant};
 
-use countersign_events::{JetStreamOptions, Outbox, Relay, RelayOptions};
+use countersign_events::{
+    BoxFuture, Event, Handler, JetStreamOptions, Outbox, Relay, RelayOptions, Unit, admin,
+};
+use countersign_types::{Fault, Timestamp};
+use prost::Name;
+use sea_orm::ConnectionTrait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     nats::Nats,
     postgres::Postgres,
-    process::{Process, count, happen, numbers, often, postgres, until},
-    stage::{Effect, Happened},
+    process::{Process, count, happen, numbers, often, postgres, sqlite, until},
+    stage::{Effect, Followed, Happened, Plans},
 };
 
 const EVENTS: i64 = 10_000;
@@ -43,40 +48,61 @@ async fn arrived(outbox: &Outbox) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn measure_the_road_from_commit_to_effect() {
-    let (engine, nats) = (Postgres::new(true), Nats::new());
+    let engine = Postgres::new(true);
     let (url, consuming) = (engine.database("producer"), engine.database("consumer"));
     let producer = postgres(&url, "producer").await;
     let consumer = postgres(&consuming, "consumer").await;
+    println!("PostgreSQL and JetStream");
+    measure_the_road(&producer, &consumer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_the_road_between_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let producer = sqlite(&folder.path().join("p.db"), "producer").await;
+    let consumer = sqlite(&folder.path().join("c.db"), "consumer").await;
+    for outbox in [&producer, &consumer] {
+        // As in production; each connection of the pool.
+        let durable = (0..4).map(|_| outbox.db().execute_unprepared("PRAGMA synchronous = FULL"));
+        futures::future::try_join_all(durable).await.unwrap();
+    }
+    println!("SQLite and JetStream");
+    measure_the_road(&producer, &consumer).await;
+}
+
+async fn measure_the_road(producer: &Outbox, consumer: &Outbox) {
+    let nats = Nats::new();
     let options = JetStreamOptions { parallel: 8, ..nats.options() };
     let process = Process::new(options).await;
     let options = RelayOptions { batch: 512, ..often() };
     let relay = Relay::new(producer.clone(), process.bus.clone(), options);
     let cancel = CancellationToken::new();
 
-    much_happens(&producer, 0).await;
+    much_happens(producer, 0).await;
     let began = Instant::now();
     let running = tokio::spawn(relay.run(cancel.clone()));
     let unpublished = "outbox WHERE published_time IS NULL";
-    until("published", async || count(&producer, unpublished).await == 0).await;
+    until("published", async || count(producer, unpublished).await == 0).await;
     let published = began.elapsed();
-    let process = process.handle(&consumer, Effect);
+    let process = process.handle(consumer, Effect);
     let began = Instant::now();
-    until("consumed", async || arrived(&consumer).await == EVENTS).await;
+    until("consumed", async || arrived(consumer).await == EVENTS).await;
     let consumed = began.elapsed();
     let rate = |time: Duration| EVENTS as f64 / time.as_secs_f64();
     println!("outbox → stream   {:8.0} events/s", rate(published));
     println!("stream → effect   {:8.0} events/s", rate(consumed));
 
     let began = Instant::now();
-    much_happens(&producer, EVENTS).await;
-    until("all of it", async || arrived(&consumer).await == 2 * EVENTS).await;
+    much_happens(producer, EVENTS).await;
+    until("all of it", async || arrived(consumer).await == 2 * EVENTS).await;
     println!("change → effect   {:8.0} events/s, all at once", rate(began.elapsed()));
 
     let mut latencies = Vec::new();
     for number in 0..SINGLE {
-        happen(&producer, Uuid::now_v7(), -number).await;
+        happen(producer, Uuid::now_v7(), -number).await;
         let committed = Instant::now();
-        while arrived(&consumer).await < 2 * EVENTS + number + 1 {}
+        while arrived(consumer).await < 2 * EVENTS + number + 1 {}
         latencies.push(committed.elapsed());
     }
     latencies.sort_unstable();
@@ -84,7 +110,69 @@ async fn measure_the_road_from_commit_to_effect() {
     cancel.cancel();
     running.await.unwrap();
     process.stop().await;
-    assert_eq!(count(&consumer, "effects").await, 2 * EVENTS + SINGLE);
+    assert_eq!(count(consumer, "effects").await, 2 * EVENTS + SINGLE);
+}
+
+/// The last step of a registration: what follows from what followed.
+struct Activation;
+
+impl Handler for Activation {
+    fn handle<'a>(&'a self, unit: &'a Unit, event: &'a Event) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let Followed { number } = event.decode()?;
+            let insert = format!("INSERT INTO effects (number) VALUES ({number})");
+            unit.execute_unprepared(&insert).await.unwrap();
+            Ok(())
+        })
+    }
+}
+
+/// So many registrations one after the other; how long each takes to be active.
+async fn register(producer: &Outbox, from: i64, times: i64) -> Vec<Duration> {
+    let mut latencies = Vec::new();
+    for number in from..from + times {
+        happen(producer, Uuid::now_v7(), number).await;
+        let committed = Instant::now();
+        while count(producer, &format!("effects WHERE number = {number}")).await == 0 {}
+        latencies.push(committed.elapsed());
+    }
+    latencies.sort_unstable();
+    latencies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn measure_a_registration_during_a_replay() {
+    let (engine, nats) = (Postgres::new(true), Nats::new());
+    let (url, consuming) = (engine.database("producer"), engine.database("consumer"));
+    let producer = postgres(&url, "producer").await;
+    let consumer = postgres(&consuming, "consumer").await;
+    let indexed = "CREATE INDEX effects_number ON effects (number)";
+    producer.db().execute_unprepared(indexed).await.unwrap();
+    let auth = Process::new(nats.options()).await;
+    let auth = auth.handle_kinds(&[Followed::full_name()], &producer, Activation).relay(&producer);
+    let user = Process::new(nats.options()).await;
+    let user = user.consume(&consumer, &Plans::default()).relay(&consumer);
+    much_happens(&producer, 0).await;
+    much_happens(&producer, EVENTS).await;
+    until("active", async || arrived(&producer).await == 2 * EVENTS).await;
+
+    let quiet = register(&producer, 2 * EVENTS, 50).await;
+    println!("activation, quiet             median {:?}, slowest {:?}", quiet[25], quiet[49]);
+    let began = Instant::now();
+    let replayed = admin::replay(producer.db(), Timestamp::EPOCH, None).await.unwrap();
+    println!("events to be published again  {replayed}, asked for in {:?}", began.elapsed());
+    let busy = register(&producer, 3 * EVENTS, 50).await;
+    let waiting = count(&producer, "outbox WHERE published_time IS NULL").await;
+    println!(
+        "activation, during a replay   median {:?}, slowest {:?}; {waiting} still waited",
+        busy[25], busy[49]
+    );
+    until("replayed", async || count(&producer, "outbox WHERE published_time IS NULL").await == 0)
+        .await;
+    println!("replayed in                   {:?}", began.elapsed());
+    auth.stop().await;
+    user.stop().await;
 }
 
 #[tokio::test]

@@ -63,6 +63,7 @@ async fn an_event_carries_its_envelope_and_reads_back_as_what_it_is() {
         sequence: 2,
         time: stage.clock.now(),
         data,
+        trace: None,
     };
     assert_eq!(listed[0].event, expected);
     assert_eq!(expected.decode::<Happened>().unwrap(), Happened { number: 2 });

@@ -5,9 +5,16 @@ use std::time::Duration;
 use countersign_events::{Bus, Relay, admin};
 use countersign_types::Timestamp;
 use prost::Name;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use crate::stage::{Happened, Plan, Stage, quick};
+use crate::{
+    follow::follow,
+    nats::Nats,
+    process::{Process, count, effects, happen, until, until_effects},
+    stage::{Happened, Plan, Stage, quick},
+    town::{Town, stream_length},
+};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -86,4 +93,35 @@ async fn what_is_not_published_is_never_pruned() {
     stage.plan(1, None);
     life.settle().await;
     assert_eq!(life.effects().await, [1]);
+}
+
+#[tokio::test]
+async fn a_replay_onto_a_stream_that_has_everything_comes_again_and_has_no_effect_twice() {
+    let (town, nats) = (Town::new(), Nats::new());
+    let (producer, consumer) = (town.producer().await, town.consumer().await);
+    let process = Process::new(nats.options()).await;
+    let (_, seen) = follow(&process.bus);
+    let process = process.consume(&consumer, &town.plans).relay(&producer);
+    for number in 1..=5 {
+        happen(&producer, Uuid::now_v7(), number).await;
+    }
+    until_effects(&consumer, 5).await;
+    let times = |times| move |seen: &Vec<i64>| seen.iter().filter(|&&n| n == 5).count() >= times;
+    for replay in 1..=2 {
+        let unpublished = "outbox WHERE published_time IS NULL";
+        until("published", async || count(&producer, unpublished).await == 0).await;
+        let length = stream_length(&nats.options()).await;
+        assert_eq!(admin::replay(producer.db(), Timestamp::EPOCH, None).await.unwrap(), 5);
+        until("there again", async || {
+            stream_length(&nats.options()).await == length + 5
+                && times(replay + 1)(&seen.lock().unwrap())
+        })
+        .await;
+    }
+    // A consumer whose inbox was lost, as after a backup of yesterday, gets it.
+    consumer.db().execute_unprepared("DELETE FROM inbox").await.unwrap();
+    assert_eq!(effects(&consumer).await.len(), 5);
+    admin::replay(producer.db(), Timestamp::EPOCH, None).await.unwrap();
+    assert_eq!(until_effects(&consumer, 10).await.len(), 10);
+    process.stop().await;
 }

@@ -19,8 +19,10 @@ use crate::{
 async fn stream_ids(nats: &Nats) -> Vec<String> {
     let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let stream = context.get_stream("COUNTERSIGN").await.unwrap();
-    let all = stream.cached_info().state.messages;
-    let reader = stream.create_consumer(pull::Config::default()).await.unwrap();
+    let filter_subject = "countersign.events.*.test.v1.*.*".to_owned();
+    let config = pull::Config { filter_subject, ..pull::Config::default() };
+    let reader = stream.create_consumer(config).await.unwrap();
+    let all = reader.cached_info().num_pending;
     let messages = reader.messages().await.unwrap().take(usize::try_from(all).unwrap());
     let ids = messages.map(|message| {
         let message = message.unwrap();

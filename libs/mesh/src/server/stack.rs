@@ -13,6 +13,7 @@ use super::{
     limit::Limit,
     request_id::RequestId,
     stage::{Request, Response, Stage},
+    trace::Trace,
 };
 use crate::config::ServerConfig;
 
@@ -21,6 +22,8 @@ pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
+        // Above all that records or writes down what belongs to a trace.
+        .layer(layer_fn(Trace::new))
         // Sees the status that the client sees, whoever below has made it.
         .layer(layer_fn(AccessLog::new))
         // What is not gRPC gets an HTTP answer, which nothing below could read.

@@ -189,7 +189,8 @@ impl Auth {
             user_id: user.map(|user| user.to_string()).unwrap_or_default(),
             reason: reason.into(),
         };
-        unit.append(Uuid::nil(), &event).await?;
+        // A flood of these must not hold up what somebody waits for.
+        unit.append_bulk(Uuid::nil(), &event).await?;
         Ok(unit.commit().await?)
     }
 }

@@ -207,6 +207,7 @@ impl Stage {
             sequence: 1,
             time: self.set.clock.now(),
             data: created.encode_to_vec(),
+            trace: None,
         };
         self.set.bus.publish(&event).await.unwrap();
     }
