@@ -2,7 +2,9 @@
 //! engine understands.
 //!
 //! Only the first unpublished event of an aggregate can be claimed, so at any
-//! time one relay has an aggregate in hand. A claim that ran out is taken over.
+//! time one relay has an aggregate in hand. A claim that ran out is taken over,
+//! and so is one that reaches further than any claim does: the clock of who
+//! made it is ahead, and nobody waits for a clock.
 
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ pub(crate) async fn claim(
     let due = Query::select()
         .column((outbox::Entity, Column::Id))
         .from(outbox::Entity)
-        .cond_where(free(claimant, now))
+        .cond_where(free(claimant, now, lease))
         .and_where(Column::NextAttemptTime.lte(now.as_micros()))
         .and_where(Expr::exists(predecessor).not())
         .order_by((outbox::Entity, Column::Id), Order::Asc)
@@ -61,7 +63,7 @@ pub(crate) async fn claim(
         .value(Column::Claimant, claimant)
         .value(Column::ClaimUntil, now.plus(lease).as_micros())
         .and_where(Column::Id.in_subquery(due))
-        .cond_where(free(claimant, now))
+        .cond_where(free(claimant, now, lease))
         .returning_all()
         .take();
     let rows = db.query_all(&take).await?;
@@ -72,12 +74,29 @@ pub(crate) async fn claim(
 }
 
 /// Unpublished rows that are in nobody else's hand.
-fn free(claimant: Uuid, now: Timestamp) -> Condition {
+fn free(claimant: Uuid, now: Timestamp, lease: Duration) -> Condition {
     let unclaimed = Condition::any()
         .add(Column::ClaimUntil.is_null())
         .add(Column::ClaimUntil.lt(now.as_micros()))
+        .add(Column::ClaimUntil.gt(now.plus(lease * 2).as_micros()))
         .add(Column::Claimant.eq(claimant));
     Condition::all().add(Column::PublishedTime.is_null()).add(unclaimed)
+}
+
+/// Holds what is in hand for longer.
+pub(crate) async fn renew(
+    db: &DatabaseConnection,
+    claimant: Uuid,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<(), DbErr> {
+    outbox::Entity::update_many()
+        .col_expr(Column::ClaimUntil, Expr::value(now.plus(lease).as_micros()))
+        .filter(Column::PublishedTime.is_null())
+        .filter(Column::Claimant.eq(claimant))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Marks rows as published.

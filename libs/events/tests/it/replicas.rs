@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_nats::jetstream::{self, consumer::pull};
 use countersign_events::{Bus, Outbox, Relay, RelayOptions, admin};
 use futures::{StreamExt, future::join_all};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -114,6 +115,57 @@ async fn what_a_killed_relay_had_in_hand_is_taken_over_in_time() {
     until("taken over", async || other.step().await.unwrap() > 0).await;
     while other.step().await.unwrap() > 0 {}
     assert_eq!(count(&producer, "outbox WHERE published_time IS NULL").await, 0);
+}
+
+#[tokio::test]
+async fn a_relay_that_lives_keeps_what_it_has_in_hand_for_longer_than_a_claim() {
+    let (engine, mut nats) = (Postgres::new(false), Nats::new());
+    let producer = postgres(&engine.database("producer"), "producer").await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    happen(&producer, Uuid::now_v7(), 1).await;
+    nats.freeze();
+    let slow = Relay::new(producer.clone(), bus.clone(), short_lease());
+    let stepping = tokio::spawn(async move { slow.step().await });
+    let held = async || {
+        let sql = "SELECT claimant, claim_until FROM outbox WHERE claimant IS NOT NULL";
+        let row = producer.db().query_one_raw(Statement::from_string(DbBackend::Postgres, sql));
+        let row = row.await.unwrap()?;
+        let claimant: Uuid = row.try_get("", "claimant").unwrap();
+        Some((claimant, row.try_get::<i64>("", "claim_until").unwrap()))
+    };
+    until("claimed", async || held().await.is_some()).await;
+    let (claimant, first) = held().await.unwrap();
+    let other = Relay::new(producer.clone(), bus, short_lease());
+    let lease = i64::try_from(short_lease().lease.as_micros()).unwrap();
+    until("held for longer than a claim", async || {
+        assert_eq!(other.step().await.unwrap(), 0);
+        let (holder, claim_until) = held().await.unwrap();
+        assert_eq!(holder, claimant, "it was taken from one that lives");
+        claim_until > first + lease
+    })
+    .await;
+    nats.thaw();
+    assert_eq!(stepping.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_claim_of_a_clock_that_is_ahead() {
+    let (engine, nats) = (Postgres::new(false), Nats::new());
+    let producer = postgres(&engine.database("producer"), "producer").await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    happen(&producer, Uuid::now_v7(), 1).await;
+    let relay = Relay::new(producer.clone(), bus, often());
+    // Of one that died, whose clock was half a minute ahead.
+    let until = countersign_types::Clock::system().now().plus(Duration::from_secs(35));
+    let claim = format!(
+        "UPDATE outbox SET claimant = '{}', claim_until = {}",
+        Uuid::new_v4(),
+        until.as_micros()
+    );
+    producer.db().execute_unprepared(&claim).await.unwrap();
+    assert_eq!(relay.step().await.unwrap(), 1);
 }
 
 /// A relay that would look by itself after an hour.
