@@ -5,6 +5,7 @@
 //! [`Campaign::run`] is all there is to call. What happens is drawn from the
 //! seed; how it interleaves with the load is the machine's.
 
+mod act;
 mod books;
 mod caller;
 mod check;
@@ -56,7 +57,8 @@ pub struct Campaign {
 /// What came of a campaign.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    campaign: Campaign,
+    /// How many things happened to the system before it was looked at for the last time.
+    rounds: u32,
     acknowledged: u64,
     harms: Vec<Harm>,
     /// The findings with their history; empty where there are none.
@@ -64,12 +66,13 @@ pub struct Verdict {
 }
 
 impl Campaign {
-    /// Does it all; `progress` hears a line now and then. Where something is
-    /// wrong, the whole history goes to a file in `folder`.
+    /// Does it all; `progress` hears a line now and then. The whole history goes
+    /// to a file in `folder`.
     ///
     /// # Panics
     /// The system does not start, or the history cannot be written.
     pub async fn run(self, folder: &Path, mut progress: impl FnMut(String)) -> Verdict {
+        let started = Instant::now();
         let history = Arc::new(History::new());
         let mut fleet = Fleet::start_all(self.layout).await;
         let doors = fleet.doors();
@@ -86,12 +89,12 @@ impl Campaign {
                     }
                     schedule::next(&mut dice, &mut fleet, &history).await;
                     answers_again(&history).await;
+                    round += 1;
                 }
                 enough.cancel();
             };
             let load = load(epoch, self.seed, &doors, &history, &enough);
             let (records, ()) = join(load, faults).await;
-            round += rounds;
             epoch += 1;
 
             let ledger = fleet.ledger().await;
@@ -102,27 +105,30 @@ impl Campaign {
             books::audit(&ledger, &all, &history).await;
             ledger.close().await;
             let done = history.acknowledged();
-            progress(format!("round {round}: {} people, {done} operations", all.len()));
+            let seconds = started.elapsed().as_secs();
+            let people = all.len();
+            progress(format!("round {round}: {people} people, {done} operations, {seconds} s"));
         }
         if let Err(said) = fleet.operate(&["audit", "verify"]).await {
             history.find(Harm::Lost, SCHEDULE, said);
         }
-        self.judge(&history, folder)
+        self.judge(round, &history, &fleet.said(), folder)
     }
 
-    fn judge(self, history: &History, folder: &Path) -> Verdict {
+    fn judge(self, done: u32, history: &History, said: &str, folder: &Path) -> Verdict {
         let harms: Vec<_> = history.findings().iter().map(|finding| finding.harm).collect();
+        let kept = history.keep(folder, self.seed, said).expect("the history can be written");
         let mut report = String::new();
         if !harms.is_empty() {
-            let kept = history.keep(folder, self.seed).expect("the history can be written");
             let Self { layout, rounds, seed } = self;
             report = history.report();
             report.push_str(&format!(
-                "\nseed {seed}, {rounds} rounds, {layout}; the whole history is in {}",
+                "\nseed {seed}, {rounds} rounds, {layout}; the whole history is in {}, and beside \
+                 it what the processes said",
                 kept.display()
             ));
         }
-        Verdict { campaign: self, acknowledged: history.acknowledged(), harms, report }
+        Verdict { rounds: done, acknowledged: history.acknowledged(), harms, report }
     }
 }
 
@@ -181,8 +187,7 @@ impl fmt::Display for Verdict {
         let count = |harm| self.harms.iter().filter(|found| **found == harm).count();
         let (lost, doubled) = (count(Harm::Lost), count(Harm::Doubled));
         let (wronged, stuck) = (count(Harm::Wronged), count(Harm::Stuck));
-        let Campaign { rounds, .. } = self.campaign;
-        let done = self.acknowledged;
+        let (rounds, done) = (self.rounds, self.acknowledged);
         write!(
             f,
             "{rounds} rounds, {done} operations acknowledged, {lost} lost, {doubled} doubled"

@@ -122,12 +122,14 @@ impl History {
         report
     }
 
-    /// Writes every line to a file in `folder`; returns where.
-    pub(super) fn keep(&self, folder: &Path, seed: u64) -> io::Result<PathBuf> {
+    /// Writes every line to a file in `folder`, and beside it what the processes
+    /// said; returns where.
+    pub(super) fn keep(&self, folder: &Path, seed: u64, said: &str) -> io::Result<PathBuf> {
         let path = folder.join(format!("crash-{seed}.history"));
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         std::fs::write(&path, text)?;
+        std::fs::write(path.with_extension("log"), said)?;
         Ok(path)
     }
 }
