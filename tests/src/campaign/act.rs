@@ -11,8 +11,8 @@ const OFF: [i64; 3] = [-30, 30, 0];
 /// One thing that happens to the system.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
-    /// kill -9, and a new start.
-    Kill { member: usize },
+    /// kill -9, and a new start after a while.
+    Kill { member: usize, down: Duration },
     /// The same, and another kill in the midst of the start.
     KillTwice { member: usize, after: Duration },
     /// kill -9 of one of the processes of the database that serve connections.
@@ -36,8 +36,9 @@ pub(super) enum Act {
     Replay,
     /// All brokers forget everything; an operator refills the stream.
     LoseStream,
-    /// One broker of several forgets everything, and gets it from the others.
-    LoseNode { member: usize },
+    /// One broker of several is gone for a while, forgets everything, and gets
+    /// it from the others.
+    LoseNode { member: usize, down: Duration },
 }
 
 /// An act, and the names of those whom it meets.
@@ -51,7 +52,7 @@ impl Act {
         let member = dice.below(fleet.members());
         let wire = dice.below(fleet.wires());
         match dice.below(acts) {
-            0..8 => Self::Kill { member },
+            0..8 => Self::Kill { member, down: down(dice) },
             8..11 => Self::KillTwice { member, after: dice.millis(0, 60) },
             11..16 => Self::Stop { member, span: span(dice, 600) },
             16..18 => {
@@ -78,7 +79,7 @@ impl Act {
             }
             _ => match fleet.brokers().as_slice() {
                 [_, _, ..] if dice.below(3) > 0 => {
-                    Self::LoseNode { member: *dice.pick(&fleet.brokers()) }
+                    Self::LoseNode { member: *dice.pick(&fleet.brokers()), down: down(dice) }
                 }
                 _ => Self::LoseStream,
             },
@@ -92,12 +93,17 @@ fn span(dice: &mut Dice, most: usize) -> Duration {
     if dice.below(12) == 0 { dice.millis(5_000, 8_000) } else { dice.millis(20, most) }
 }
 
+/// How long something that was killed is away: mostly for no time at all.
+fn down(dice: &mut Dice) -> Duration {
+    if dice.below(4) == 0 { dice.millis(100, 2_000) } else { Duration::ZERO }
+}
+
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(act, fleet) = *self;
         let name = |member| fleet.member_name(member);
         match act {
-            Act::Kill { member } => write!(f, "kill {}", name(member)),
+            Act::Kill { member, down } => write!(f, "kill {} for {down:?}", name(member)),
             Act::KillTwice { member, after } => {
                 write!(f, "kill {}, and again {after:?} after its start", name(member))
             }
@@ -118,7 +124,9 @@ impl fmt::Display for Told<'_> {
             }
             Act::Replay => f.write_str("replay all events"),
             Act::LoseStream => f.write_str("delete the whole store of all brokers, and replay"),
-            Act::LoseNode { member } => write!(f, "delete the store of {}", name(member)),
+            Act::LoseNode { member, down } => {
+                write!(f, "delete the store of {}, gone for {down:?}", name(member))
+            }
         }
     }
 }

@@ -159,6 +159,16 @@ impl Fleet {
         unruly
     }
 
+    /// Waits until a broker has everything that the others have.
+    ///
+    /// # Panics
+    /// It never has.
+    pub(super) async fn has_caught_up(&self, broker: usize) {
+        if let Program::Nats(nats) = &self.members[broker].program {
+            nats.has_caught_up().await;
+        }
+    }
+
     /// Takes up all the room on the disk of a broker.
     pub(super) fn fill_disk(&self, broker: usize) {
         if let Program::Nats(nats) = &self.members[broker].program {

@@ -18,8 +18,9 @@ pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) 
     let act = Act::draw(dice, fleet);
     history.note(SCHEDULE, Told(act, fleet));
     match act {
-        Act::Kill { member } => {
+        Act::Kill { member, down } => {
             fleet.kill(member).await;
+            tokio::time::sleep(down).await;
             fleet.start(member).await;
         }
         Act::KillTwice { member, after } => {
@@ -66,10 +67,13 @@ pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) 
             }
             operated(history, fleet.operate(&REPLAY).await);
         }
-        Act::LoseNode { member } => {
+        Act::LoseNode { member, down } => {
             fleet.kill(member).await;
             fleet.lose_store(member);
+            tokio::time::sleep(down).await;
             fleet.start(member).await;
+            // Who touches another one before is no single fault any more.
+            fleet.has_caught_up(member).await;
         }
     }
     history.note(SCHEDULE, "over");

@@ -242,15 +242,38 @@ impl Nats {
 
     /// The leader that this server knows for the streams of its cluster.
     async fn leader(&self) -> Option<String> {
-        let mut stream = TcpStream::connect(self.ports.monitor?).await.ok()?;
-        stream.write_all(b"GET /jsz HTTP/1.0\r\n\r\n").await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        let state: Value = serde_json::from_str(body).ok()?;
+        let state = self.monitor("/jsz").await?;
         let cluster = &state["meta_cluster"];
         let leader = cluster["leader"].as_str().filter(|leader| !leader.is_empty());
         leader.filter(|_| cluster["cluster_size"] == 3).map(str::to_owned)
+    }
+
+    /// Waits until it says that it is well: its streams are there and have what
+    /// those of the other servers have.
+    ///
+    /// # Panics
+    /// It never says so.
+    pub async fn has_caught_up(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let health = self.monitor("/healthz").await.unwrap_or_default();
+            if health["status"] == "ok" {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nats-server is not well: {health}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What it tells about itself.
+    async fn monitor(&self, path: &str) -> Option<Value> {
+        let mut stream = TcpStream::connect(self.ports.monitor?).await.ok()?;
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        serde_json::from_str(body).ok()
     }
 }
 
