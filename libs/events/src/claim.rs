@@ -13,7 +13,10 @@ use sea_orm::ConnectionTrait;
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DbBackend, DbErr, EntityTrait, ExprTrait,
     FromQueryResult, QueryFilter,
-    sea_query::{Alias, CaseStatement, Expr, LockBehavior, LockType, Order, Query},
+    sea_query::{
+        Alias, CaseStatement, CommonTableExpression, Expr, Func, LockBehavior, LockType, Order,
+        Query,
+    },
 };
 use uuid::Uuid;
 
@@ -31,19 +34,21 @@ pub(crate) async fn claim(
     batch: u64,
 ) -> Result<Vec<outbox::Model>, DbErr> {
     let earlier = Alias::new("earlier");
-    let predecessor = Query::select()
-        .expr(Expr::value(1))
+    // Asked for each row, by the index, whatever the engine thinks how many
+    // rows there are: as `NOT EXISTS` it is turned into a join, which after a
+    // long absence of the broker compares each row with each other.
+    let first = Query::select()
+        .expr(Func::min(Expr::col((earlier.clone(), Column::Sequence))))
         .from_as(outbox::Entity, earlier.clone())
         .and_where(
             Expr::col((earlier.clone(), Column::Aggregate))
                 .equals((outbox::Entity, Column::Aggregate)),
         )
-        .and_where(Expr::col((earlier.clone(), Column::PublishedTime)).is_null())
-        .and_where(
-            Expr::col((earlier, Column::Sequence))
-                .lt(Expr::col((outbox::Entity, Column::Sequence))),
-        )
+        .and_where(Expr::col((earlier, Column::PublishedTime)).is_null())
         .take();
+    let sequence = Expr::col((outbox::Entity, Column::Sequence));
+    let is_first =
+        Condition::any().add(sequence.clone().is_null()).add(sequence.eq(Expr::from(first)));
     // SKIP LOCKED, where the engine has it: two relays that look at once do
     // not wait for each other's rows. SQLite has one writer anyway.
     let due = Query::select()
@@ -51,18 +56,29 @@ pub(crate) async fn claim(
         .from(outbox::Entity)
         .cond_where(free(claimant, now, lease))
         .and_where(Column::NextAttemptTime.lte(now.as_micros()))
-        .and_where(Expr::exists(predecessor).not())
+        .cond_where(is_first)
         .order_by((outbox::Entity, Column::Id), Order::Asc)
         .limit(batch)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .take();
+    // Once: as a mere subquery it may be run for each row that could be taken,
+    // and then skips what it has locked itself, and takes more than it should.
+    let name = Alias::new("due");
+    let due = CommonTableExpression::new()
+        .table_name(name.clone())
+        .column(Column::Id)
+        .query(due)
+        .materialized(true)
+        .to_owned();
+    let ids = Query::select().column((name.clone(), Column::Id)).from(name).take();
     // Asked again outside: a row that another relay took while this statement
     // waited for it is not this one's.
     let take = Query::update()
+        .with_cte(due)
         .table(outbox::Entity)
         .value(Column::Claimant, claimant)
         .value(Column::ClaimUntil, now.plus(lease).as_micros())
-        .and_where(Column::Id.in_subquery(due))
+        .and_where(Column::Id.in_subquery(ids))
         .cond_where(free(claimant, now, lease))
         .returning_all()
         .take();

@@ -168,6 +168,34 @@ async fn nobody_waits_for_a_claim_of_a_clock_that_is_ahead() {
     assert_eq!(relay.step().await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn a_step_is_short_however_much_more_there_is_than_when_it_was_planned() {
+    let (engine, nats) = (Postgres::new(false), Nats::new());
+    let url = engine.database("producer");
+    let producer = postgres(&url, "producer").await;
+    // Long for a step, and short where it looks for its rows once for each row.
+    let limit = "ALTER DATABASE producer SET statement_timeout = '10s'";
+    producer.db().execute_unprepared(limit).await.unwrap();
+    let producer = postgres(&url, "producer").await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    let relay = Relay::new(producer.clone(), bus, often());
+    // The engine plans anew until it has seen a statement some times.
+    for number in 0..10 {
+        happen(&producer, Uuid::now_v7(), number).await;
+        assert_eq!(relay.step().await.unwrap(), 1);
+    }
+    let columns = "kind, source, create_time, data, next_attempt_time, attempts";
+    let many = format!(
+        "INSERT INTO outbox (id, aggregate, sequence, {columns}) \
+         SELECT gen_random_uuid(), md5((series / 6)::text)::uuid, series % 6, {columns} \
+         FROM (SELECT * FROM outbox LIMIT 1) AS one, generate_series(0, 8999) AS series"
+    );
+    producer.db().execute_unprepared(&many).await.unwrap();
+    let batch = usize::try_from(often().batch).unwrap();
+    assert_eq!(relay.step().await.unwrap(), batch, "as many as it asks for");
+}
+
 /// A relay that would look by itself after an hour.
 fn sleepy(listen: bool, poll_interval: Duration) -> RelayOptions {
     RelayOptions { listen, poll_interval, ..RelayOptions::default() }
