@@ -40,6 +40,9 @@ const SCHEDULE: &str = "schedule";
 const VISITORS: u64 = 8;
 /// Rounds until all is looked for.
 const EPOCH: u32 = 20;
+/// Rounds that one system goes through before a new one takes its place: what
+/// it keeps, and publishes again at each replay, does not grow for ever.
+const SYSTEM: u32 = 200;
 /// Operations that must be answered after each round: the system works again.
 const SIGNS_OF_LIFE: u64 = 4;
 
@@ -52,6 +55,17 @@ pub struct Campaign {
     pub rounds: u32,
     /// What is drawn from it is the same each time.
     pub seed: u64,
+}
+
+/// How far a campaign has come.
+struct Course {
+    seed: u64,
+    dice: Dice,
+    history: Arc<History>,
+    start: Instant,
+    round: u32,
+    epoch: u64,
+    people: usize,
 }
 
 /// What came of a campaign.
@@ -72,47 +86,23 @@ impl Campaign {
     /// # Panics
     /// The system does not start, or the history cannot be written.
     pub async fn run(self, folder: &Path, mut progress: impl FnMut(String)) -> Verdict {
-        let started = Instant::now();
-        let history = Arc::new(History::new());
-        let mut fleet = Fleet::start_all(self.layout).await;
-        let doors = fleet.doors();
-        let mut dice = Dice::new(self.seed);
-        let mut all = Vec::new();
-        let (mut round, mut epoch) = (0, 0);
-        while round < self.rounds && !history.is_marred() {
-            let rounds = EPOCH.min(self.rounds - round);
-            let enough = CancellationToken::new();
-            let faults = async {
-                for _ in 0..rounds {
-                    if history.is_marred() {
-                        break;
-                    }
-                    schedule::next(&mut dice, &mut fleet, &history).await;
-                    answers_again(&history).await;
-                    round += 1;
-                }
-                enough.cancel();
-            };
-            let load = load(epoch, self.seed, &doors, &history, &enough);
-            let (records, ()) = join(load, faults).await;
-            epoch += 1;
-
-            let ledger = fleet.ledger().await;
-            books::settle(&ledger, &history).await;
-            check::people(&records, &doors, self.seed, &history).await;
-            books::settle(&ledger, &history).await;
-            all.extend(records);
-            books::audit(&ledger, &all, &history).await;
-            ledger.close().await;
-            let done = history.acknowledged();
-            let seconds = started.elapsed().as_secs();
-            let people = all.len();
-            progress(format!("round {round}: {people} people, {done} operations, {seconds} s"));
+        let mut course = Course {
+            seed: self.seed,
+            dice: Dice::new(self.seed),
+            history: Arc::new(History::new()),
+            start: Instant::now(),
+            round: 0,
+            epoch: 0,
+            people: 0,
+        };
+        let mut said = String::new();
+        while course.round < self.rounds && !course.history.is_marred() {
+            let mut fleet = Fleet::start_all(self.layout).await;
+            let last = self.rounds.min(course.round + SYSTEM);
+            course.run(&mut fleet, last, &mut progress).await;
+            said = fleet.said();
         }
-        if let Err(said) = fleet.operate(&["audit", "verify"]).await {
-            history.find(Harm::Lost, SCHEDULE, said);
-        }
-        self.judge(round, &history, &fleet.said(), folder)
+        self.judge(course.round, &course.history, &said, folder)
     }
 
     fn judge(self, done: u32, history: &History, said: &str, folder: &Path) -> Verdict {
@@ -129,6 +119,54 @@ impl Campaign {
             ));
         }
         Verdict { rounds: done, acknowledged: history.acknowledged(), harms, report }
+    }
+}
+
+impl Course {
+    /// Goes on with this system up to this round.
+    async fn run(&mut self, fleet: &mut Fleet, last: u32, progress: &mut impl FnMut(String)) {
+        let doors = fleet.doors();
+        let history = Arc::clone(&self.history);
+        let mut all = Vec::new();
+        while self.round < last && !history.is_marred() {
+            let records = self.epoch(fleet, &doors, last).await;
+            self.epoch += 1;
+            self.people += records.len();
+
+            let ledger = fleet.ledger().await;
+            books::settle(&ledger, &history).await;
+            check::people(&records, &doors, self.seed, &history).await;
+            books::settle(&ledger, &history).await;
+            all.extend(records);
+            books::audit(&ledger, &all, &history).await;
+            ledger.close().await;
+            let Self { round, people, start, .. } = self;
+            let (done, seconds) = (history.acknowledged(), start.elapsed().as_secs());
+            progress(format!("round {round}: {people} people, {done} operations, {seconds} s"));
+        }
+        if let Err(said) = fleet.operate(&["audit", "verify"]).await {
+            history.find(Harm::Lost, SCHEDULE, said);
+        }
+    }
+
+    /// Some rounds under load; returns who was there, and what they were told.
+    async fn epoch(&mut self, fleet: &mut Fleet, doors: &Doors, last: u32) -> Vec<Record> {
+        let rounds = EPOCH.min(last - self.round);
+        let history = Arc::clone(&self.history);
+        let enough = CancellationToken::new();
+        let load = load(self.epoch, self.seed, doors, &history, &enough);
+        let faults = async {
+            for _ in 0..rounds {
+                if history.is_marred() {
+                    break;
+                }
+                schedule::next(&mut self.dice, fleet, &history).await;
+                answers_again(&history).await;
+                self.round += 1;
+            }
+            enough.cancel();
+        };
+        join(load, faults).await.0
     }
 }
 
