@@ -5,6 +5,7 @@
 //! [`Campaign::run`] is all there is to call. What happens is drawn from the
 //! seed; how it interleaves with the load is the machine's.
 
+mod act;
 mod books;
 mod caller;
 mod check;
@@ -41,6 +42,9 @@ const SCHEDULE: &str = "schedule";
 const VISITORS: u64 = 8;
 /// Rounds until all is looked for.
 const EPOCH: u32 = 20;
+/// Rounds that one system goes through before a new one takes its place: what
+/// it keeps, and publishes again at each replay, does not grow for ever.
+const SYSTEM: u32 = 200;
 /// Operations that must be answered after each round: the system works again.
 const SIGNS_OF_LIFE: u64 = 4;
 
@@ -55,10 +59,22 @@ pub struct Campaign {
     pub seed: u64,
 }
 
+/// How far a campaign has come.
+struct Course {
+    seed: u64,
+    dice: Dice,
+    history: Arc<History>,
+    start: Instant,
+    round: u32,
+    epoch: u64,
+    people: usize,
+}
+
 /// What came of a campaign.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    campaign: Campaign,
+    /// How many things happened to the system before it was looked at for the last time.
+    rounds: u32,
     acknowledged: u64,
     harms: Vec<Harm>,
     /// The findings with their history; empty where there are none.
@@ -66,44 +82,75 @@ pub struct Verdict {
 }
 
 impl Campaign {
-    /// Does it all; `progress` hears a line now and then. Where something is
-    /// wrong, the whole history goes to a file in `folder`.
+    /// Does it all; `progress` hears a line now and then. The whole history goes
+    /// to a file in `folder`.
     ///
     /// # Panics
     /// The system does not start, or the history cannot be written.
     pub async fn run(self, folder: &Path, mut progress: impl FnMut(String)) -> Verdict {
-        let history = Arc::new(History::new());
-        let mut fleet = Fleet::start_all(self.layout, Edition::Current).await;
-        let doors = fleet.doors();
-        let mut dice = Dice::new(self.seed);
-        let mut all = Vec::new();
-        let (mut round, mut epoch) = (0, 0);
-        while round < self.rounds && !history.is_marred() {
-            let rounds = EPOCH.min(self.rounds - round);
-            let enough = CancellationToken::new();
-            let faults = async {
-                for _ in 0..rounds {
-                    if history.is_marred() {
-                        break;
-                    }
-                    schedule::next(&mut dice, &mut fleet, &history).await;
-                    answers_again(&history).await;
-                }
-                enough.cancel();
-            };
-            let load = load(epoch, self.seed, Manners::Stubborn, &doors, &history, &enough);
-            let (records, ()) = join(load, faults).await;
-            round += rounds;
-            epoch += 1;
+        let mut course = Course {
+            seed: self.seed,
+            dice: Dice::new(self.seed),
+            history: Arc::new(History::new()),
+            start: Instant::now(),
+            round: 0,
+            epoch: 0,
+            people: 0,
+        };
+        let mut said = String::new();
+        while course.round < self.rounds && !course.history.is_marred() {
+            let mut fleet = Fleet::start_all(self.layout, Edition::Current).await;
+            let last = self.rounds.min(course.round + SYSTEM);
+            course.run(&mut fleet, last, &mut progress).await;
+            said = fleet.said();
+        }
+        let Self { layout, rounds, seed } = self;
+        let name = format!("seed {seed}, {rounds} rounds, {layout}");
+        let mut verdict = Verdict::of(&name, seed, &course.history, &said, folder);
+        verdict.rounds = course.round;
+        verdict
+    }
+}
 
-            look_for(records, &mut all, &fleet, self.seed, &history).await;
-            let done = history.acknowledged();
-            progress(format!("round {round}: {} people, {done} operations", all.len()));
+impl Course {
+    /// Goes on with this system up to this round.
+    async fn run(&mut self, fleet: &mut Fleet, last: u32, progress: &mut impl FnMut(String)) {
+        let doors = fleet.doors();
+        let history = Arc::clone(&self.history);
+        let mut all = Vec::new();
+        while self.round < last && !history.is_marred() {
+            let records = self.epoch(fleet, &doors, last).await;
+            self.epoch += 1;
+            self.people += records.len();
+
+            look_for(records, &mut all, fleet, self.seed, &history).await;
+            let Self { round, people, start, .. } = self;
+            let (done, seconds) = (history.acknowledged(), start.elapsed().as_secs());
+            progress(format!("round {round}: {people} people, {done} operations, {seconds} s"));
         }
         if let Err(said) = fleet.operate(&["audit", "verify"]).await {
             history.find(Harm::Lost, SCHEDULE, said);
         }
-        Verdict::of(self, &history, folder)
+    }
+
+    /// Some rounds under load; returns who was there, and what they were told.
+    async fn epoch(&mut self, fleet: &mut Fleet, doors: &Doors, last: u32) -> Vec<Record> {
+        let rounds = EPOCH.min(last - self.round);
+        let history = Arc::clone(&self.history);
+        let enough = CancellationToken::new();
+        let load = load(self.epoch, self.seed, Manners::Stubborn, doors, &history, &enough);
+        let faults = async {
+            for _ in 0..rounds {
+                if history.is_marred() {
+                    break;
+                }
+                schedule::next(&mut self.dice, fleet, &history).await;
+                answers_again(&history).await;
+                self.round += 1;
+            }
+            enough.cancel();
+        };
+        join(load, faults).await.0
     }
 }
 
@@ -162,19 +209,20 @@ async fn look_for(
 }
 
 impl Verdict {
-    fn of(campaign: Campaign, history: &History, folder: &Path) -> Self {
+    /// What `history` comes to. It is kept in `folder`, and beside it what the
+    /// processes said.
+    fn of(name: &str, seed: u64, history: &History, said: &str, folder: &Path) -> Self {
         let harms: Vec<_> = history.findings().iter().map(|finding| finding.harm).collect();
+        let kept = history.keep(folder, seed, said).expect("the history can be written");
         let mut report = String::new();
         if !harms.is_empty() {
-            let Campaign { layout, rounds, seed } = campaign;
-            let kept = history.keep(folder, seed).expect("the history can be written");
             report = history.report();
             report.push_str(&format!(
-                "\nseed {seed}, {rounds} rounds, {layout}; the whole history is in {}",
+                "\n{name}; the whole history is in {}, and beside it what the processes said",
                 kept.display()
             ));
         }
-        Self { campaign, acknowledged: history.acknowledged(), harms, report }
+        Self { rounds: 0, acknowledged: history.acknowledged(), harms, report }
     }
 
     /// Whether nothing is wrong.
@@ -195,8 +243,7 @@ impl fmt::Display for Verdict {
         let count = |harm| self.harms.iter().filter(|found| **found == harm).count();
         let (lost, doubled) = (count(Harm::Lost), count(Harm::Doubled));
         let (wronged, stuck) = (count(Harm::Wronged), count(Harm::Stuck));
-        let Campaign { rounds, .. } = self.campaign;
-        let done = self.acknowledged;
+        let (rounds, done) = (self.rounds, self.acknowledged);
         write!(
             f,
             "{rounds} rounds, {done} operations acknowledged, {lost} lost, {doubled} doubled"

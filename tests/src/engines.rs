@@ -4,6 +4,7 @@
 //! Each starts on a free port of this machine, in a folder of its own, and ends
 //! with this process. Most tests share one of each, see [`shared`].
 
+mod disk;
 mod nats;
 mod postgres;
 mod server;
@@ -11,7 +12,7 @@ pub mod shared;
 
 use std::path::{Path, PathBuf};
 
-pub use nats::{Cluster, Nats};
+pub use nats::{Cluster, Nats, Storage};
 pub use postgres::{Postgres, Safety};
 pub use shared::NewDatabase;
 

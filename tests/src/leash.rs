@@ -87,6 +87,12 @@ impl Leash {
         &mut self.child
     }
 
+    /// The number of the process; none where it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits for the end of the program.
     ///
     /// # Panics

@@ -9,8 +9,10 @@
 mod app;
 mod campaign;
 mod client;
+mod clock;
 mod dice;
 pub mod engines;
+mod kin;
 mod leash;
 mod ledger;
 mod people;
@@ -23,6 +25,7 @@ mod refusal;
 pub use app::{TestApp, Topology};
 pub use campaign::{Campaign, Harm, Layout, Upgrade, Verdict};
 pub use client::{Authenticated, Bearer, Clients};
+pub use clock::{Clockwork, WallClock};
 pub use leash::Folder;
 pub use ledger::Ledger;
 pub use people::{Login, PASSWORD, Person, email_of};

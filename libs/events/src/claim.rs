@@ -3,7 +3,9 @@
 //!
 //! Only the first unpublished event of an aggregate can be claimed, so at any
 //! time one relay has an aggregate in hand, and an aggregate with many events
-//! has no more of a batch than one with few. A claim that ran out is taken over.
+//! has no more of a batch than one with few. A claim that ran out is taken over,
+//! and so is one that reaches further than any claim does: the clock of who
+//! made it is ahead, and nobody waits for a clock.
 
 use std::time::Duration;
 
@@ -12,8 +14,8 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
     ExprTrait, FromQueryResult, Iterable, QueryFilter, QuerySelect,
     sea_query::{
-        Alias, CaseStatement, Expr, Func, IntoIden, LockBehavior, LockType, Order, Query,
-        SelectStatement,
+        Alias, CaseStatement, CommonTableExpression, Expr, Func, IntoIden, LockBehavior, LockType,
+        Order, Query, SelectStatement,
     },
 };
 use uuid::Uuid;
@@ -62,16 +64,26 @@ pub(crate) async fn claim(
     choice: Choice,
 ) -> Result<Vec<Claimed>, DbErr> {
     use Column::{Id, PublishedTime};
-    let due = due(claimant, now, choice);
+    // Once: as a mere subquery it may be run for each row that could be taken,
+    // and then skips what it has locked itself, and takes more than it should.
+    let name = Alias::new("due");
+    let due = CommonTableExpression::new()
+        .table_name(name.clone())
+        .column(Id)
+        .query(due(claimant, now, lease, choice))
+        .materialized(true)
+        .to_owned();
+    let ids = Query::select().column((name.clone(), Id)).from(name).take();
     // Asked again outside: a row that another relay took while this statement
     // waited for it is not this one's.
     let take = Query::update()
+        .with_cte(due)
         .table(outbox::Entity)
         .value(Column::Claimant, claimant)
         .value(Column::ClaimUntil, now.plus(lease).as_micros())
-        .and_where(Id.in_subquery(due))
+        .and_where(Id.in_subquery(ids))
         .and_where(Expr::col((outbox::Entity, PublishedTime)).is_null())
-        .cond_where(unclaimed(outbox::Entity, claimant, now))
+        .cond_where(unclaimed(outbox::Entity, claimant, now, lease))
         // By name: a migration that adds a column to all of them would break
         // the statements that PostgreSQL has prepared.
         .returning(
@@ -95,11 +107,14 @@ pub(crate) async fn claim(
 }
 
 /// The ids of the rows to take.
-fn due(claimant: Uuid, now: Timestamp, choice: Choice) -> SelectStatement {
+fn due(claimant: Uuid, now: Timestamp, lease: Duration, choice: Choice) -> SelectStatement {
     use Column::{Aggregate, Id, NextAttemptTime, PublishedTime, Sequence};
     let row = |column: Column| Expr::col((outbox::Entity, column));
     let (before, behind, first) = (Alias::new("before"), Alias::new("behind"), Alias::new("first"));
-    // Others of the aggregate that are not published.
+    // Others of the aggregate that are not published. Each is asked for by the
+    // index for one row at a time, whatever the engine thinks how many rows there
+    // are: an `EXISTS` is turned into a join, which after a long absence of the
+    // broker compares each row with each other.
     let others = |name: &Alias| {
         let other = |column: Column| Expr::col((name.clone(), column));
         Query::select()
@@ -116,14 +131,16 @@ fn due(claimant: Uuid, now: Timestamp, choice: Choice) -> SelectStatement {
             Condition::any()
                 .add(earlier(NextAttemptTime).lte(row(NextAttemptTime)))
                 .add(earlier(NextAttemptTime).gt(now.as_micros()))
-                .add(unclaimed(before.clone(), claimant, now).not()),
+                .add(unclaimed(before.clone(), claimant, now, lease).not()),
         )
+        .limit(1)
         .take();
     let later = |column: Column| Expr::col((behind.clone(), column));
     let goes_first = others(&behind)
         .expr(Expr::value(1))
         .and_where(later(Sequence).gt(row(Sequence)))
         .and_where(later(NextAttemptTime).lt(row(NextAttemptTime)))
+        .limit(1)
         .take();
     let head = others(&first)
         .column((first.clone(), Id))
@@ -134,7 +151,7 @@ fn due(claimant: Uuid, now: Timestamp, choice: Choice) -> SelectStatement {
     let last_lane = if choice.again { now.as_micros() } else { lane::AGAIN - 1 };
     let alone = Condition::any()
         .add(row(NextAttemptTime).eq(lane::FRESH))
-        .add(Expr::exists(goes_first).not());
+        .add(Expr::from(goes_first).is_null());
     // SKIP LOCKED, where the engine has it: two relays that look at once do
     // not wait for each other's rows. One row stands for its aggregate, so
     // they have no aggregate in common. SQLite has one writer anyway.
@@ -142,9 +159,9 @@ fn due(claimant: Uuid, now: Timestamp, choice: Choice) -> SelectStatement {
         .expr(Func::coalesce([Expr::from(head), row(Id)]))
         .from(outbox::Entity)
         .and_where(row(PublishedTime).is_null())
-        .cond_where(unclaimed(outbox::Entity, claimant, now))
+        .cond_where(unclaimed(outbox::Entity, claimant, now, lease))
         .and_where(row(NextAttemptTime).between(choice.from_lane, last_lane))
-        .and_where(Expr::exists(stands_before).not())
+        .and_where(Expr::from(stands_before).is_null())
         .cond_where(alone)
         .order_by((outbox::Entity, NextAttemptTime), Order::Asc)
         .order_by((outbox::Entity, Id), Order::Asc)
@@ -165,13 +182,30 @@ fn trace() -> SelectStatement {
 }
 
 /// Rows that are in nobody else's hand.
-fn unclaimed(table: impl IntoIden, claimant: Uuid, now: Timestamp) -> Condition {
+fn unclaimed(table: impl IntoIden, claimant: Uuid, now: Timestamp, lease: Duration) -> Condition {
     let table = table.into_iden();
     let column = |column: Column| Expr::col((table.clone(), column));
     Condition::any()
         .add(column(Column::ClaimUntil).is_null())
         .add(column(Column::ClaimUntil).lt(now.as_micros()))
+        .add(column(Column::ClaimUntil).gt(now.plus(lease * 2).as_micros()))
         .add(column(Column::Claimant).eq(claimant))
+}
+
+/// Holds what is in hand for longer.
+pub(crate) async fn renew(
+    db: &DatabaseConnection,
+    claimant: Uuid,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<(), DbErr> {
+    outbox::Entity::update_many()
+        .col_expr(Column::ClaimUntil, Expr::value(now.plus(lease).as_micros()))
+        .filter(Column::PublishedTime.is_null())
+        .filter(Column::Claimant.eq(claimant))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Marks rows as published.

@@ -66,9 +66,10 @@ pub(crate) struct JetStream {
     meter: RoadMeter,
 }
 
-/// When the stream may be looked at again after a failure.
+/// When the stream may be looked at again after a failure, on the same connection.
 #[derive(Default)]
 struct Checking {
+    number: u64,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -108,11 +109,14 @@ impl JetStream {
             .payload(Bytes::from(event.data.clone()))
             .headers(envelope::headers(event, &self.options.stream, before));
         let subject = self.options.subject(&event.source, &event.kind, event.aggregate);
-        let published = match self.context.send_publish(subject, message).await {
-            Ok(acknowledged) => acknowledged.await,
-            Err(error) => Err(error),
+        let publishing = async {
+            match self.context.send_publish(subject, message).await {
+                Ok(acknowledged) => acknowledged.await,
+                Err(error) => Err(error),
+            }
         };
-        match published {
+        let published = self.on_one_connection(publishing).await;
+        match published.map_err(|error| self.away(&error))? {
             Ok(ack) => Ok(Receipt {
                 stream_sequence: i64::try_from(ack.sequence).ok(),
                 duplicate: ack.duplicate,
@@ -195,6 +199,7 @@ impl JetStream {
         work: impl Fn() -> F,
     ) {
         let mut failures: u32 = 0;
+        let mut connected = self.connected();
         while !cancel.is_cancelled() {
             let began = Instant::now();
             if let Err(error) = work().await {
@@ -203,8 +208,20 @@ impl JetStream {
             }
             tokio::select! {
                 () = cancel.cancelled() => return,
+                () = back(&mut connected) => failures = 0,
                 () = tokio::time::sleep(RETRY.delay(failures)) => {}
             }
+        }
+    }
+
+    /// What `work` comes to, unless the connection is lost meanwhile: then no
+    /// answer comes any more, and there is no sense in waiting for it.
+    async fn on_one_connection<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut link = self.link.clone();
+        let before = *link.borrow_and_update();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = link.wait_for(|now| *now != before) => Err(Error::Away),
         }
     }
 
@@ -221,10 +238,14 @@ impl JetStream {
         if self.checked.load(Ordering::Relaxed) == link.number {
             return Ok(());
         }
+        if checking.number != link.number {
+            *checking = Checking { number: link.number, ..Checking::default() };
+        }
         if checking.not_before.is_some_and(|time| time > Instant::now()) {
             return Err(Error::Away);
         }
-        match setup::stream(&self.context, &self.client, &self.options).await {
+        let setup = setup::stream(&self.context, &self.client, &self.options);
+        match self.on_one_connection(setup).await.flatten() {
             Ok(_) => {
                 *checking = Checking::default();
                 self.checked.store(link.number, Ordering::Relaxed);
@@ -239,7 +260,8 @@ impl JetStream {
     }
 
     async fn stream(&self) -> Result<Stream, Error> {
-        self.context.get_stream(&self.options.stream).await.map_err(|error| {
+        let looking = self.context.get_stream(&self.options.stream);
+        self.on_one_connection(looking).await?.map_err(|error| {
             self.checked.store(0, Ordering::Relaxed);
             Error::broker("the stream cannot be looked up", error)
         })
@@ -250,6 +272,16 @@ impl JetStream {
         tracing::debug!(error = %error, "the broker did not take an event");
         Refusal::Away
     }
+}
+
+/// The connection was away, and is there again; not for everybody at once.
+async fn back(connected: &mut watch::Receiver<bool>) {
+    let away = connected.wait_for(|connected| !connected).await.is_ok();
+    if !away || connected.wait_for(|connected| *connected).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    let together = Duration::from_millis(200);
+    tokio::time::sleep(Backoff { first: together, max: together }.delay(1)).await;
 }
 
 impl fmt::Debug for JetStream {

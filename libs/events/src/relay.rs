@@ -106,7 +106,8 @@ impl Relay {
         if !*self.bus.connected().borrow() {
             return Err(Error::Away);
         }
-        let lease = self.options.lease;
+        // It reads the stream in between, and renews nothing.
+        let lease = self.options.lease * 3;
         let swept = sweep::step(&self.outbox, broker, self.claimant, lease).await?;
         if swept.missing > 0 {
             self.sweep_meter.missing(self.outbox.source(), swept.missing);
@@ -223,7 +224,21 @@ impl Relay {
         let publishing = stream::iter(rows).map(|row| self.publish(row)).buffered(parallel);
         // Whatever has arrived together is marked together.
         let mut publishing = std::pin::pin!(publishing.ready_chunks(parallel));
-        while let Some(outcomes) = publishing.next().await {
+        let third = options.lease / 3;
+        let mut renewal = tokio::time::interval_at(Instant::now() + third, third);
+        // In memory nobody else claims, and a consumer may be in a transaction
+        // of the database that would be written here.
+        let shared = self.bus.broker().is_some();
+        loop {
+            let outcomes = tokio::select! {
+                outcomes = publishing.next() => outcomes,
+                _ = renewal.tick(), if shared => {
+                    let now = self.outbox.clock().now();
+                    claim::renew(self.outbox.db(), self.claimant, now, options.lease).await?;
+                    continue;
+                }
+            };
+            let Some(outcomes) = outcomes else { break };
             let mut arrived = Vec::with_capacity(outcomes.len());
             for (event, failures, outcome) in outcomes {
                 match outcome {

@@ -25,11 +25,17 @@ const BOOKS: &str = "books";
 
 /// Waits until every event has arrived everywhere.
 pub(super) async fn settle(ledger: &Ledger, history: &History) {
-    let deadline = Instant::now() + LONGEST;
+    let mut deadline = Instant::now() + LONGEST;
+    let mut before = Vec::new();
     loop {
         let missing = ledger.on_the_way().await;
         if missing.is_empty() {
             return;
+        }
+        if missing != before {
+            // Many take their time; that none of them arrives is what must not be.
+            deadline = Instant::now() + LONGEST;
+            before.clone_from(&missing);
         }
         if Instant::now() > deadline {
             history.find(Harm::Lost, BOOKS, format_args!("never arrived: {missing:?}"));
@@ -74,6 +80,13 @@ pub(super) async fn audit(ledger: &Ledger, records: &[Record], history: &History
     let found: BTreeSet<_> = started.keys().filter_map(|id| id.parse().ok()).collect();
     same(history, "sessions", &sessions, LoginSucceeded::NAME, &found);
 
+    last_seen(ledger, history).await;
+    let created = "SELECT count(*) - count(DISTINCT subject) AS n FROM audit_log \
+                   WHERE action = 'user_created' AND outcome = 'success'";
+    if Ledger::number(auth, created).await != 0 {
+        history.find(Harm::Doubled, BOOKS, "an account was made twice");
+    }
+
     let updated = each(user, |event: ProfileUpdated| event.user_id).await;
     let reuse = "SELECT count(*) AS n FROM outbox WHERE kind LIKE '%RefreshReuseDetected'";
     if Ledger::number(auth, reuse).await != 0 {
@@ -81,6 +94,33 @@ pub(super) async fn audit(ledger: &Ledger, records: &[Record], history: &History
     }
     for record in records {
         promised(history, record, &revoked, &left, &updated);
+    }
+}
+
+/// The last logout of everybody is what their profile tells, no more and no less.
+async fn last_seen(Ledger { auth, user, .. }: &Ledger, history: &History) {
+    let mut left: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for event in events::<UserLoggedOut>(auth).await {
+        let time =
+            event.logout_time.map(|time| time.seconds * 1_000_000 + i64::from(time.nanos) / 1000);
+        let (Ok(id), Some(time)) = (event.user_id.parse(), time) else { continue };
+        left.entry(id).and_modify(|last| *last = time.max(*last)).or_insert(time);
+    }
+    let sql = "SELECT user_id AS id, last_active_time AS time FROM profiles \
+               WHERE last_active_time IS NOT NULL";
+    let statement = Statement::from_string(user.get_database_backend(), sql);
+    let rows = user.query_all_raw(statement).await.expect("the query runs");
+    let told = rows.iter().map(|row| {
+        let id: Uuid = row.try_get("", "id").expect("a column id");
+        (id, row.try_get::<i64>("", "time").expect("a column time"))
+    });
+    let told: BTreeMap<_, _> = told.collect();
+    for id in left.keys().chain(told.keys()) {
+        if left.get(id) != told.get(id) {
+            let (left, told) = (left.get(id), told.get(id));
+            let what = format!("{id} left at {left:?}, and was seen at {told:?}");
+            history.find(Harm::Lost, BOOKS, what);
+        }
     }
 }
 
@@ -130,16 +170,23 @@ async fn each<E: Message + Name + Default>(
     db: &DatabaseConnection,
     id: impl Fn(E) -> String,
 ) -> BTreeMap<String, usize> {
-    let sql = format!("SELECT data FROM outbox WHERE kind = '{}'", E::full_name());
-    let statement = Statement::from_string(db.get_database_backend(), sql);
-    let rows = db.query_all_raw(statement).await.expect("the query runs");
     let mut counted = BTreeMap::new();
-    for row in rows {
-        let data: Vec<u8> = row.try_get("", "data").expect("a column data");
-        let event = E::decode(data.as_slice()).expect("an event can be read");
+    for event in events(db).await {
         *counted.entry(id(event)).or_default() += 1;
     }
     counted
+}
+
+/// All events of a kind.
+async fn events<E: Message + Name + Default>(db: &DatabaseConnection) -> Vec<E> {
+    let sql = format!("SELECT data FROM outbox WHERE kind = '{}'", E::full_name());
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await.expect("the query runs");
+    let events = rows.into_iter().map(|row| {
+        let data: Vec<u8> = row.try_get("", "data").expect("a column data");
+        E::decode(data.as_slice()).expect("an event can be read")
+    });
+    events.collect()
 }
 
 #[cfg(test)]
@@ -168,6 +215,8 @@ mod tests {
         for (tamper, in_auth) in [
             ("DELETE FROM profiles", false),
             ("UPDATE accounts SET status = 'pending'", true),
+            ("UPDATE profiles SET last_active_time = NULL", false),
+            ("UPDATE profiles SET last_active_time = last_active_time + 1", false),
             ("DELETE FROM outbox WHERE kind LIKE '%ProfileCreated'", false),
             ("DELETE FROM outbox WHERE kind LIKE '%LoginSucceeded'", true),
         ] {

@@ -123,9 +123,72 @@ impl Fleet {
         }
     }
 
-    /// Sends a signal to a process that runs.
-    pub(super) async fn signal(&mut self, member: usize, signal: &str) {
-        self.members[member].signal(signal).await;
+    /// Ends one of the processes of the database that serve connections.
+    pub(super) async fn kill_backend(&self, number: usize) {
+        for member in &self.members {
+            if let Program::Postgres(postgres) = &member.program {
+                postgres.kill_backend(number).await;
+            }
+        }
+    }
+
+    /// Makes a process stand still, with all that belong to it.
+    pub(super) async fn freeze(&mut self, member: usize) {
+        self.members[member].freeze().await;
+    }
+
+    /// Lets it go on.
+    pub(super) async fn thaw(&mut self, member: usize) {
+        self.members[member].thaw().await;
+    }
+
+    /// The processes whose clocks can be off.
+    pub(super) fn clocks(&self) -> Vec<usize> {
+        let members = self.members.iter().enumerate();
+        members.filter(|(_, member)| member.clock().is_some()).map(|(at, _)| at).collect()
+    }
+
+    /// Starts a process anew with a clock that is off by so much, and any other
+    /// with one that is right: that far may one be off, not two in different
+    /// ways. Names those that did not leave in good order.
+    pub(super) async fn set_clock(&mut self, member: usize, seconds: i64) -> Vec<String> {
+        let mut unruly = Vec::new();
+        for at in self.clocks() {
+            let seconds = if at == member { seconds } else { 0 };
+            let clock = self.members[at].clock().filter(|clock| clock.seconds() != seconds);
+            if let Some(clock) = clock.cloned() {
+                // While nobody looks at it: a clock that is off runs evenly.
+                let orderly = self.members[at].stop().await;
+                clock.set(seconds);
+                self.start(at).await;
+                unruly.extend((!orderly).then(|| self.members[at].name.clone()));
+            }
+        }
+        unruly
+    }
+
+    /// Waits until a broker has everything that the others have.
+    ///
+    /// # Panics
+    /// It never has.
+    pub(super) async fn has_caught_up(&self, broker: usize) {
+        if let Program::Nats(nats) = &self.members[broker].program {
+            nats.has_caught_up().await;
+        }
+    }
+
+    /// Takes up all the room on the disk of a broker.
+    pub(super) fn fill_disk(&self, broker: usize) {
+        if let Program::Nats(nats) = &self.members[broker].program {
+            nats.fill_disk();
+        }
+    }
+
+    /// Gives it back.
+    pub(super) fn free_disk(&self, broker: usize) {
+        if let Program::Nats(nats) = &self.members[broker].program {
+            nats.free_disk();
+        }
     }
 
     /// Removes what brokers that have ended had stored.
@@ -166,6 +229,18 @@ impl Fleet {
         self.members[member].turn_into(edition);
         self.start(member).await;
         old.stop().await
+    }
+
+    /// The same with one process.
+    pub(super) async fn restart_one(&mut self, member: usize) -> Vec<String> {
+        let orderly = self.members[member].stop().await;
+        self.start(member).await;
+        if orderly { Vec::new() } else { vec![self.members[member].name.clone()] }
+    }
+
+    /// What the processes have said in all their lives.
+    pub(super) fn said(&self) -> String {
+        self.members.iter().map(Member::said).collect()
     }
 
     /// Runs a command of operators; returns what it printed.

@@ -15,6 +15,10 @@ use std::{
 /// Findings that are told in full; a thousand of them say nothing more.
 const TOLD: usize = 20;
 
+/// Lines of a person's part that are told: how it began, and how it ended.
+const FIRST: usize = 20;
+const LAST: usize = 40;
+
 /// What may not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
@@ -112,8 +116,15 @@ impl History {
                 line.who == *who
                     || (line.who == super::SCHEDULE && (first..=last).contains(&line.micros))
             });
-            for line in done {
-                let _ = writeln!(report, "  {line}");
+            let done: Vec<_> = done.collect();
+            let left_out = done.len().saturating_sub(FIRST + LAST);
+            for (place, line) in done.into_iter().enumerate() {
+                if left_out > 0 && place == FIRST {
+                    let _ = writeln!(report, "  … {left_out} lines");
+                }
+                if !(FIRST..FIRST + left_out).contains(&place) {
+                    let _ = writeln!(report, "  {line}");
+                }
             }
         }
         if findings.len() > TOLD {
@@ -122,12 +133,14 @@ impl History {
         report
     }
 
-    /// Writes every line to a file in `folder`; returns where.
-    pub(super) fn keep(&self, folder: &Path, seed: u64) -> io::Result<PathBuf> {
+    /// Writes every line to a file in `folder`, and beside it what the processes
+    /// said; returns where.
+    pub(super) fn keep(&self, folder: &Path, seed: u64, said: &str) -> io::Result<PathBuf> {
         let path = folder.join(format!("crash-{seed}.history"));
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         std::fs::write(&path, text)?;
+        std::fs::write(path.with_extension("log"), said)?;
         Ok(path)
     }
 }

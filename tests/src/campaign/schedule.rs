@@ -1,96 +1,26 @@
-//! What is done to the system: one thing after another, drawn from the seed.
+//! What is done to the system: one thing after another.
 
-use std::time::Duration;
-
-use super::{Harm, SCHEDULE, fleet::Fleet, history::History};
+use super::{
+    Harm, SCHEDULE,
+    act::{Act, Told},
+    fleet::Fleet,
+    history::History,
+};
 use crate::{Weather, dice::Dice};
 
 /// What an operator does to publish everything again.
 const REPLAY: [&str; 4] = ["events", "replay", "--since", "1d"];
 
-/// One thing that happens to the system, and passes.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    /// kill -9, and a new start.
-    Kill { member: usize },
-    /// The same, and another kill in the midst of the start.
-    KillTwice { member: usize, after: Duration },
-    /// The process stands still, as on a machine that swaps, and goes on.
-    Stop { member: usize, span: Duration },
-    /// A wire has a fault for a while.
-    Wire { wire: usize, weather: Weather, span: Duration },
-    /// All connections of a wire break.
-    Reset { wire: usize },
-    /// Every process ends in good order and starts again.
-    Restart,
-    /// An operator publishes everything again.
-    Replay,
-    /// All brokers forget everything; an operator refills the stream.
-    LoseStream,
-    /// One broker of several forgets everything, and gets it from the others.
-    LoseNode { member: usize },
-}
-
-impl Act {
-    fn draw(dice: &mut Dice, fleet: &Fleet) -> Self {
-        let member = dice.below(fleet.members());
-        let wire = dice.below(fleet.wires());
-        let brokers = fleet.brokers();
-        if !brokers.is_empty() && dice.below(20) == 0 {
-            return match brokers.as_slice() {
-                [_] => Self::LoseStream,
-                several if dice.below(3) > 0 => Self::LoseNode { member: *dice.pick(several) },
-                _ => Self::LoseStream,
-            };
-        }
-        match dice.below(20) {
-            0..6 => Self::Kill { member },
-            6..8 => Self::KillTwice { member, after: dice.millis(0, 60) },
-            8..11 => Self::Stop { member, span: dice.millis(20, 600) },
-            11 => {
-                let weather = Weather::Slow(dice.millis(1, 20));
-                Self::Wire { wire, weather, span: dice.millis(20, 500) }
-            }
-            12 | 13 => Self::Wire { wire, weather: Weather::Cut, span: dice.millis(20, 800) },
-            14 => Self::Wire { wire, weather: Weather::Refusing, span: dice.millis(20, 300) },
-            15..18 => Self::Reset { wire },
-            18 => Self::Restart,
-            _ => Self::Replay,
-        }
-    }
-
-    fn tell(self, fleet: &Fleet) -> String {
-        match self {
-            Self::Kill { member } => format!("kill {}", fleet.member_name(member)),
-            Self::KillTwice { member, after } => {
-                format!("kill {}, and again {after:?} after its start", fleet.member_name(member))
-            }
-            Self::Stop { member, span } => {
-                format!("stop {} for {span:?}", fleet.member_name(member))
-            }
-            Self::Wire { wire, weather, span } => {
-                format!("wire to {}: {weather:?} for {span:?}", fleet.wire_name(wire))
-            }
-            Self::Reset { wire } => format!("wire to {}: reset", fleet.wire_name(wire)),
-            Self::Restart => "restart everything".to_owned(),
-            Self::Replay => "replay all events".to_owned(),
-            Self::LoseStream => "delete the whole store of all brokers, and replay".to_owned(),
-            Self::LoseNode { member } => {
-                format!("delete the store of {}", fleet.member_name(member))
-            }
-        }
-    }
-}
-
-/// Draws the next thing and does it; it is over when this returns.
+/// Draws the next thing and does it; but for a clock, it is over when this returns.
 pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) {
     // At another moment of the load each time; this waits for nothing.
     tokio::time::sleep(dice.millis(0, 150)).await;
     let act = Act::draw(dice, fleet);
-    history.note(SCHEDULE, act.tell(fleet));
+    history.note(SCHEDULE, Told(act, fleet));
     match act {
-        Act::Kill { member } => {
+        Act::Kill { member, down } => {
             fleet.kill(member).await;
+            tokio::time::sleep(down).await;
             fleet.start(member).await;
         }
         Act::KillTwice { member, after } => {
@@ -98,10 +28,11 @@ pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) 
             fleet.start_and_kill(member, after).await;
             fleet.start(member).await;
         }
+        Act::KillBackend { number } => fleet.kill_backend(number).await,
         Act::Stop { member, span } => {
-            fleet.signal(member, "STOP").await;
+            fleet.freeze(member).await;
             tokio::time::sleep(span).await;
-            fleet.signal(member, "CONT").await;
+            fleet.thaw(member).await;
         }
         Act::Wire { wire, weather, span } => {
             fleet.set(wire, weather);
@@ -109,9 +40,19 @@ pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) 
             fleet.set(wire, Weather::Clear);
         }
         Act::Reset { wire } => fleet.reset(wire),
-        Act::Restart => {
-            for name in fleet.restart().await {
-                history.find(Harm::Wronged, &name, "does not end in good order");
+        Act::Restart => in_order(history, fleet.restart().await),
+        Act::RestartOne { member } => in_order(history, fleet.restart_one(member).await),
+        Act::Clock { member, seconds } => {
+            in_order(history, fleet.set_clock(member, seconds).await);
+        }
+        Act::FillDisk { broker, span } => {
+            let brokers = broker.map_or_else(|| fleet.brokers(), |broker| vec![broker]);
+            brokers.iter().for_each(|&broker| fleet.fill_disk(broker));
+            tokio::time::sleep(span).await;
+            brokers.iter().for_each(|&broker| fleet.free_disk(broker));
+            // A broker that found no room has turned its streams off.
+            for broker in brokers {
+                in_order(history, fleet.restart_one(broker).await);
             }
         }
         Act::Replay => operated(history, fleet.operate(&REPLAY).await),
@@ -126,13 +67,22 @@ pub(super) async fn next(dice: &mut Dice, fleet: &mut Fleet, history: &History) 
             }
             operated(history, fleet.operate(&REPLAY).await);
         }
-        Act::LoseNode { member } => {
+        Act::LoseNode { member, down } => {
             fleet.kill(member).await;
             fleet.lose_store(member);
+            tokio::time::sleep(down).await;
             fleet.start(member).await;
+            // Who touches another one before is no single fault any more.
+            fleet.has_caught_up(member).await;
         }
     }
     history.note(SCHEDULE, "over");
+}
+
+fn in_order(history: &History, unruly: Vec<String>) {
+    for name in unruly {
+        history.find(Harm::Wronged, &name, "does not end in good order");
+    }
 }
 
 fn operated(history: &History, done: Result<String, String>) {

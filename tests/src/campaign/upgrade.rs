@@ -8,7 +8,7 @@ use futures::future::join;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Campaign, Layout, SCHEDULE, Verdict, answers_again,
+    Layout, SCHEDULE, Verdict, answers_again,
     caller::Manners,
     fleet::Fleet,
     history::{Harm, History},
@@ -54,8 +54,8 @@ impl Upgrade {
         };
         let (records, ()) = join(load, steps).await;
         look_for(records, &mut Vec::new(), &fleet, self.seed, &history).await;
-        let campaign = Campaign { layout: Layout::Split, rounds: 1, seed: self.seed };
-        Verdict::of(campaign, &history, folder)
+        let name = format!("an upgrade, seed {}", self.seed);
+        Verdict::of(&name, self.seed, &history, &fleet.said(), folder)
     }
 }
 

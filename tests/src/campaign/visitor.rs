@@ -48,7 +48,7 @@ async fn step(caller: &mut Caller, record: &mut Record) -> bool {
         _ => {
             let other = *caller.dice.pick(&live);
             if caller.dice.below(3) == 0 {
-                revoke_others(caller, record, at).await
+                revoke_all(caller, record, at).await
             } else {
                 revoke(caller, record, at, other).await
             }
@@ -208,18 +208,22 @@ async fn revoke(caller: &mut Caller, record: &mut Record, by: usize, other: usiz
     end(caller, record, "revoke", &answer, &[other], by == other)
 }
 
-async fn revoke_others(caller: &mut Caller, record: &mut Record, by: usize) -> bool {
+/// All sessions, or all but the one that asks.
+async fn revoke_all(caller: &mut Caller, record: &mut Record, by: usize) -> bool {
     let token = record.sessions[by].access_token.clone();
-    let request = RevokeAllSessionsRequest { user_id: "me".to_owned(), keep_current: true };
+    let keep_current = caller.dice.below(2) == 0;
+    let request = RevokeAllSessionsRequest { user_id: "me".to_owned(), keep_current };
     let call = async |c: crate::Clients| {
         c.with_token(&token).sessions().revoke_all_sessions(request.clone()).await
     };
-    let others: Vec<_> = record.live().into_iter().filter(|at| *at != by).collect();
-    for &other in &others {
-        record.sessions[other].state = SessionState::Unknown;
+    let mut ending = record.live();
+    ending.retain(|at| !keep_current || *at != by);
+    for &at in &ending {
+        record.sessions[at].state = SessionState::Unknown;
     }
-    let answer = caller.insist("revoke others", Service::Auth, call).await;
-    end(caller, record, "revoke others", &answer, &others, false)
+    let what = if keep_current { "revoke others" } else { "revoke all" };
+    let answer = caller.insist(what, Service::Auth, call).await;
+    end(caller, record, what, &answer, &ending, !keep_current)
 }
 
 /// Notes that sessions have ended, where that is what the answer says. `own`:

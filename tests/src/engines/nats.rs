@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -14,13 +14,15 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{server::Server, tool};
+use super::{disk::Disk, server::Server, tool};
 use crate::leash::Folder;
 
 /// The servers of a cluster.
 const NAMES: [&str; 3] = ["one", "two", "three"];
 /// How often a cluster is tried to be started.
 const TRIES: usize = 5;
+/// MiB of a disk of its own: many times what a long campaign publishes.
+const DISK: u32 = 192;
 /// How long a cluster may take to agree on a leader.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,8 +33,19 @@ pub struct Nats {
     /// Where the other servers of its cluster listen for it.
     routes: Option<Vec<SocketAddr>>,
     folder: Folder,
+    /// Where the store is, if it has a disk of its own.
+    disk: Option<Disk>,
     ports: Ports,
     server: Option<Server>,
+}
+
+/// Where a store lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// On the disk of this machine.
+    Shared,
+    /// On a disk of its own, which can be filled.
+    Own,
 }
 
 /// Three servers that hold every stream three times.
@@ -57,13 +70,31 @@ impl Nats {
     /// # Panics
     /// It does not start.
     pub async fn start() -> Self {
-        let mut nats = Self::new("alone", None, Ports::default());
+        Self::start_with(Storage::Shared).await
+    }
+
+    /// The same with its store there.
+    ///
+    /// # Panics
+    /// It does not start, or can have no disk of its own.
+    pub async fn start_with(storage: Storage) -> Self {
+        let mut nats = Self::new("alone", None, Ports::default(), storage).await;
         nats.restart().await;
         nats
     }
 
-    fn new(name: &str, routes: Option<Vec<SocketAddr>>, ports: Ports) -> Self {
-        Self { name: name.to_owned(), routes, folder: Folder::new(), ports, server: None }
+    async fn new(
+        name: &str,
+        routes: Option<Vec<SocketAddr>>,
+        ports: Ports,
+        storage: Storage,
+    ) -> Self {
+        let folder = Folder::new();
+        let disk = match storage {
+            Storage::Shared => None,
+            Storage::Own => Some(Disk::mount(&store_in(folder.path()), DISK).await),
+        };
+        Self { name: name.to_owned(), routes, folder, disk, ports, server: None }
     }
 
     /// Where clients connect.
@@ -92,9 +123,18 @@ impl Nats {
     async fn try_restart(&mut self) -> Result<(), String> {
         let path = self.folder.path().join("nats.conf");
         fs::write(&path, self.config()).expect("the folder can be written");
-        let program = tool("bin/nats-server");
-        let server = Server::start(program.as_os_str(), "KILL", "Server is ready", |command| {
-            command.arg("-c").arg(&path);
+        let nats = tool("bin/nats-server").into_os_string();
+        let (program, mut words) = match &self.disk {
+            Some(disk) => {
+                let (program, mut words) = disk.entrance();
+                words.push(nats);
+                (program.to_owned(), words)
+            }
+            None => (nats, Vec::new()),
+        };
+        words.push("-c".into());
+        let server = Server::start(&program, "KILL", "Server is ready", |command| {
+            command.args(words).arg(&path);
         });
         let server = server.await?;
         let listens = |mark: &str| server.behind(mark).and_then(|address| address.parse().ok());
@@ -115,6 +155,36 @@ impl Nats {
         }
     }
 
+    /// Ends it in good order.
+    pub async fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.leash.signal("TERM").await;
+            server.leash.ended().await;
+        }
+    }
+
+    /// Takes up all the room on its disk.
+    ///
+    /// # Panics
+    /// It has none of its own.
+    pub fn fill_disk(&self) {
+        self.disk.as_ref().expect("a disk of its own").fill();
+    }
+
+    /// Gives the room back.
+    ///
+    /// # Panics
+    /// It has no disk of its own, or there is room.
+    pub fn free_disk(&self) {
+        self.disk.as_ref().expect("a disk of its own").free();
+    }
+
+    /// What it said last.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.server.as_ref().map(Server::said).unwrap_or_default()
+    }
+
     /// Sends a signal, such as `STOP`; false where it does not run.
     ///
     /// # Panics
@@ -132,14 +202,17 @@ impl Nats {
     /// The store cannot be removed.
     pub fn lose_store(&self) {
         assert!(self.server.is_none(), "a running server keeps its store");
-        let store = self.store();
-        if store.exists() {
-            fs::remove_dir_all(store).expect("the store can be removed");
+        let store = self.disk.as_ref().map_or_else(|| self.store(), Disk::path);
+        // What is in it, not itself: a disk is mounted there.
+        let entries = fs::read_dir(store).into_iter().flatten();
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            fs::remove_dir_all(path).expect("the store can be removed");
         }
     }
 
     fn store(&self) -> PathBuf {
-        self.folder.path().join("store")
+        store_in(self.folder.path())
     }
 
     fn config(&self) -> String {
@@ -149,7 +222,7 @@ impl Nats {
         let Ports { client, route, monitor } = self.ports;
         let mut config = format!(
             "server_name: {}\nlisten: \"{}\"\nhttp: \"{}\"\n\
-             jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+             jetstream {{ store_dir: \"{}\", sync_interval: always, max_file: 1G }}\n",
             self.name,
             listen(client),
             listen(monitor),
@@ -169,15 +242,38 @@ impl Nats {
 
     /// The leader that this server knows for the streams of its cluster.
     async fn leader(&self) -> Option<String> {
-        let mut stream = TcpStream::connect(self.ports.monitor?).await.ok()?;
-        stream.write_all(b"GET /jsz HTTP/1.0\r\n\r\n").await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        let state: Value = serde_json::from_str(body).ok()?;
+        let state = self.monitor("/jsz").await?;
         let cluster = &state["meta_cluster"];
         let leader = cluster["leader"].as_str().filter(|leader| !leader.is_empty());
         leader.filter(|_| cluster["cluster_size"] == 3).map(str::to_owned)
+    }
+
+    /// Waits until it says that it is well: its streams are there and have what
+    /// those of the other servers have.
+    ///
+    /// # Panics
+    /// It never says so.
+    pub async fn has_caught_up(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let health = self.monitor("/healthz").await.unwrap_or_default();
+            if health["status"] == "ok" {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nats-server is not well: {health}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What it tells about itself.
+    async fn monitor(&self, path: &str) -> Option<Value> {
+        let mut stream = TcpStream::connect(self.ports.monitor?).await.ok()?;
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        serde_json::from_str(body).ok()
     }
 }
 
@@ -187,6 +283,14 @@ impl Cluster {
     /// # Panics
     /// One does not start, or they do not agree.
     pub async fn start() -> Self {
+        Self::start_with(Storage::Shared).await
+    }
+
+    /// The same with their stores there, each with its own.
+    ///
+    /// # Panics
+    /// One does not start, they do not agree, or can have no disks of their own.
+    pub async fn start_with(storage: Storage) -> Self {
         for _ in 0..TRIES {
             // Each has to know where the others will be. A port that is free now
             // may be taken by then: that is why there is more than one try.
@@ -196,9 +300,9 @@ impl Cluster {
             let routes = free.expect("free ports");
             let nodes = NAMES.iter().zip(&routes).map(|(name, route)| {
                 let ports = Ports { route: Some(*route), ..Ports::default() };
-                Nats::new(name, Some(routes.clone()), ports)
+                Nats::new(name, Some(routes.clone()), ports, storage)
             });
-            let mut nodes: Vec<_> = nodes.collect();
+            let mut nodes = join_all(nodes).await;
             let started = join_all(nodes.iter_mut().map(Nats::try_restart)).await;
             if started.iter().all(Result::is_ok) {
                 let cluster = Self { nodes };
@@ -235,6 +339,10 @@ impl Cluster {
     pub fn url(&self) -> String {
         self.nodes.iter().map(Nats::url).collect::<Vec<_>>().join(",")
     }
+}
+
+fn store_in(folder: &Path) -> PathBuf {
+    folder.join("store")
 }
 
 #[cfg(test)]

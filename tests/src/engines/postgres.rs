@@ -10,7 +10,7 @@ use std::{
 use tokio::process::Command;
 
 use super::{server::Server, tool};
-use crate::leash::Folder;
+use crate::{kin, leash::Folder};
 
 /// PostgreSQL refuses to run as root: then it runs as the user that owns nothing.
 const NOBODY: u32 = 65534;
@@ -33,7 +33,9 @@ pub struct Postgres {
 pub enum Safety {
     /// They are on the disk, as in production.
     Durable,
-    /// They may be lost; much faster, and enough where only processes die.
+    /// They may be lost; where only processes die, however they do, none is.
+    Written,
+    /// They may be lost, and where the server is killed as well; the fastest.
     Fast,
 }
 
@@ -104,10 +106,13 @@ impl Postgres {
             for setting in ["unix_socket_directories=", "max_connections=500", counting] {
                 command.args(["-c", setting]);
             }
-            if self.safety == Safety::Fast {
-                for name in ["fsync", "synchronous_commit", "full_page_writes"] {
-                    command.args(["-c", &format!("{name}=off")]);
-                }
+            let without: &[&str] = match self.safety {
+                Safety::Durable => &[],
+                Safety::Written => &["fsync", "full_page_writes"],
+                Safety::Fast => &["fsync", "full_page_writes", "synchronous_commit"],
+            };
+            for name in without {
+                command.args(["-c", &format!("{name}=off")]);
             }
             self.dress(command);
         });
@@ -144,6 +149,38 @@ impl Postgres {
         }
     }
 
+    /// Stops every process of it, also those that serve connections.
+    pub async fn freeze(&mut self) {
+        // The first one first: then it starts no others.
+        self.signal("STOP").await;
+        kin::signal("STOP", &self.processes("postgres")).await;
+    }
+
+    /// Lets all go on.
+    pub async fn thaw(&mut self) {
+        kin::signal("CONT", &self.processes("postgres")).await;
+        self.signal("CONT").await;
+    }
+
+    /// Ends one of the processes that serve connections, with a signal that it
+    /// cannot hold off. All connections break then, as PostgreSQL trusts its
+    /// memory no more and recovers. False where nobody is connected.
+    pub async fn kill_backend(&self, number: usize) -> bool {
+        let serving = self.processes("postgres: countersign ");
+        let Some(id) = serving.get(number % serving.len().max(1)) else { return false };
+        kin::signal("KILL", &[*id]).await;
+        true
+    }
+
+    /// Its processes but the first, whose titles begin like this.
+    fn processes(&self, title: &str) -> Vec<u32> {
+        let Some(first) = self.server.as_ref().and_then(|server| server.leash.id()) else {
+            return Vec::new();
+        };
+        let children = kin::children(first).into_iter();
+        children.filter(|(_, found)| found.starts_with(title)).map(|(id, _)| id).collect()
+    }
+
     /// What it said last.
     #[must_use]
     pub fn said(&self) -> String {
@@ -173,6 +210,26 @@ mod tests {
         let mut options = ConnectOptions::new(postgres.url());
         options.acquire_timeout(Duration::from_secs(1));
         Database::connect(options).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_stands_still_as_a_whole_and_recovers_from_the_end_of_one_process() {
+        let mut postgres = Postgres::start(Safety::Durable).await;
+        let db = connect(&postgres).await;
+        db.execute_unprepared("SELECT 1").await.unwrap();
+        postgres.freeze().await;
+        let silence = Duration::from_millis(50);
+        let asked = tokio::time::timeout(silence, db.execute_unprepared("SELECT 1"));
+        assert!(asked.await.is_err(), "a process goes on");
+        postgres.thaw().await;
+        let db = connect(&postgres).await;
+        db.execute_unprepared("SELECT 1").await.unwrap();
+        assert!(postgres.kill_backend(0).await);
+        let mut failed = false;
+        while db.execute_unprepared("SELECT 1").await.is_err() || !failed {
+            failed = failed || postgres.said().contains("terminated by signal 9");
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -124,7 +124,8 @@ impl JetStream {
             num_replicas: 1,
             ..pull::Config::default()
         };
-        let own = self.stream().await?.create_consumer(config).await;
+        let stream = self.stream().await?;
+        let own = self.on_one_connection(stream.create_consumer(config)).await?;
         own.map_err(|error| Error::broker("a follower cannot be made", error))
     }
 }

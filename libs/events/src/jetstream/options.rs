@@ -36,8 +36,9 @@ pub struct JetStreamOptions {
     /// How long the stream keeps an event: at least as long as the longest
     /// absence of a consumer, and as the horizon of a follower.
     pub max_age: Duration,
-    /// How long a consumer may be silent about an event that it has got
-    /// before another replica gets it.
+    /// How long a replica may be silent about an event that it has got before
+    /// another gets it. One that lives says three times as often that it is
+    /// at work, so this is how long the events in hand of a dead one wait.
     pub ack_wait: Duration,
     /// The most events that a replica holds for one consumer.
     pub batch: usize,
@@ -68,7 +69,7 @@ impl JetStreamOptions {
             replicas: None,
             duplicate_window: Duration::from_mins(2),
             max_age: Duration::from_hours(14 * 24),
-            ack_wait: Duration::from_secs(30),
+            ack_wait: Duration::from_secs(5),
             batch: 256,
             parallel: 4,
             reconcile: false,

@@ -49,7 +49,9 @@ impl JetStream {
         let mut link = self.link.clone();
         let number = link.borrow_and_update().number;
         self.check().await?;
-        let durable = setup::consumer(&self.stream().await?, &self.options, consumer).await?;
+        let stream = self.stream().await?;
+        let durable = setup::consumer(&stream, &self.options, consumer);
+        let durable = self.on_one_connection(durable).await??;
         let parallel = if consumer.one_writer() { 1 } else { self.options.parallel.max(1) };
         let most = self.options.batch.max(1);
 

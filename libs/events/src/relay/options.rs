@@ -20,9 +20,9 @@ pub struct RelayOptions {
     pub retention: Duration,
     /// How often old rows are looked for.
     pub prune_interval: Duration,
-    /// How long a relay may have a row in hand before another takes it over.
-    /// Where it is too short, or clocks differ by more, events are published
-    /// twice, which the stream recognises.
+    /// How long after a relay has died another takes over what it had in hand;
+    /// one that lives renews its claims. Where clocks differ by more, events
+    /// are published twice, which the stream recognises.
     pub lease: Duration,
     /// Publishes to a broker at once, each of another aggregate.
     pub parallel: usize,
@@ -36,7 +36,7 @@ pub struct RelayOptions {
 
 impl Default for RelayOptions {
     /// 128 rows, a look every 5 s, rows kept for 7 days and pruned every 10
-    /// minutes, claims of 15 s, 64 publishes at once, a sweep every minute.
+    /// minutes, claims of 5 s, 64 publishes at once, a sweep every minute.
     /// With 15 s of [`crate::ConsumerOptions::redelivery_interval`] an idle
     /// process of two services stays under one query a second.
     fn default() -> Self {
@@ -46,7 +46,7 @@ impl Default for RelayOptions {
             backoff: Backoff::default(),
             retention: Duration::from_hours(7 * 24),
             prune_interval: Duration::from_mins(10),
-            lease: Duration::from_secs(15),
+            lease: Duration::from_secs(5),
             parallel: 64,
             listen: true,
             sweep_interval: Duration::from_mins(1),

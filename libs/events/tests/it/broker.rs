@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_events::{Bus, Outbox, Relay, admin};
+use countersign_events::{Bus, JetStreamOptions, Outbox, Relay, admin};
 use countersign_types::{Clock, Timestamp};
 use uuid::Uuid;
 
@@ -72,6 +72,30 @@ async fn while_the_broker_is_away_events_wait_and_then_come_in_order() {
 
     nats.start();
     assert_eq!(until_effects(&consumer, 10).await, (1..=10).collect::<Vec<_>>());
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_answer_of_a_connection_that_is_lost() {
+    let (town, mut nats) = (Town::new(), Nats::new());
+    let (producer, consumer) = (town.producer().await, town.consumer().await);
+    // Patience beyond that of this test.
+    let patient = JetStreamOptions { request_timeout: Duration::from_hours(1), ..nats.options() };
+    let process = Process::new(patient).await.consume(&consumer, &town.plans).relay(&producer);
+    happen(&producer, Uuid::now_v7(), 1).await;
+    until_effects(&consumer, 1).await;
+    // It takes what is published, and dies before it answers.
+    nats.freeze();
+    happen(&producer, Uuid::now_v7(), 2).await;
+    let published = process.bus.clone();
+    let event = &admin::list(producer.db(), &admin::Filter::default()).await.unwrap()[0].event;
+    let mut publishing = Box::pin(published.publish(event));
+    assert!(futures::poll!(&mut publishing).is_pending());
+    nats.kill();
+    nats.start();
+    // With an error, or with the success of a connection that came after.
+    let _ = publishing.await;
+    assert_eq!(until_effects(&consumer, 2).await, [1, 2]);
     process.stop().await;
 }
 

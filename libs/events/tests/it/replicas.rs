@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_nats::jetstream::{self, consumer::pull};
 use countersign_events::{Bus, Outbox, Relay, RelayOptions, admin};
 use futures::{StreamExt, future::join_all};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -116,6 +117,85 @@ async fn what_a_killed_relay_had_in_hand_is_taken_over_in_time() {
     until("taken over", async || other.step().await.unwrap() > 0).await;
     while other.step().await.unwrap() > 0 {}
     assert_eq!(count(&producer, "outbox WHERE published_time IS NULL").await, 0);
+}
+
+#[tokio::test]
+async fn a_relay_that_lives_keeps_what_it_has_in_hand_for_longer_than_a_claim() {
+    let (engine, mut nats) = (Postgres::new(false), Nats::new());
+    let producer = postgres(&engine.database("producer"), "producer").await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    happen(&producer, Uuid::now_v7(), 1).await;
+    nats.freeze();
+    let slow = Relay::new(producer.clone(), bus.clone(), short_lease());
+    let stepping = tokio::spawn(async move { slow.step().await });
+    let held = async || {
+        let sql = "SELECT claimant, claim_until FROM outbox WHERE claimant IS NOT NULL";
+        let row = producer.db().query_one_raw(Statement::from_string(DbBackend::Postgres, sql));
+        let row = row.await.unwrap()?;
+        let claimant: Uuid = row.try_get("", "claimant").unwrap();
+        Some((claimant, row.try_get::<i64>("", "claim_until").unwrap()))
+    };
+    until("claimed", async || held().await.is_some()).await;
+    let (claimant, first) = held().await.unwrap();
+    let other = Relay::new(producer.clone(), bus, short_lease());
+    let lease = i64::try_from(short_lease().lease.as_micros()).unwrap();
+    until("held for longer than a claim", async || {
+        assert_eq!(other.step().await.unwrap(), 0);
+        let (holder, claim_until) = held().await.unwrap();
+        assert_eq!(holder, claimant, "it was taken from one that lives");
+        claim_until > first + lease
+    })
+    .await;
+    nats.thaw();
+    assert_eq!(stepping.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_claim_of_a_clock_that_is_ahead() {
+    let (engine, nats) = (Postgres::new(false), Nats::new());
+    let producer = postgres(&engine.database("producer"), "producer").await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    happen(&producer, Uuid::now_v7(), 1).await;
+    let relay = Relay::new(producer.clone(), bus, often());
+    // Of one that died, whose clock was half a minute ahead.
+    let until = countersign_types::Clock::system().now().plus(Duration::from_secs(35));
+    let claim = format!(
+        "UPDATE outbox SET claimant = '{}', claim_until = {}",
+        Uuid::new_v4(),
+        until.as_micros()
+    );
+    producer.db().execute_unprepared(&claim).await.unwrap();
+    assert_eq!(relay.step().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_step_is_short_however_much_more_there_is_than_when_it_was_planned() {
+    let (engine, nats) = (Postgres::new(false), Nats::new());
+    let url = engine.database("producer");
+    let producer = postgres(&url, "producer").await;
+    // Long for a step, and short where it looks for its rows once for each row.
+    let limit = "ALTER DATABASE producer SET statement_timeout = '10s'";
+    producer.db().execute_unprepared(limit).await.unwrap();
+    let producer = postgres(&url, "producer").await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    let relay = Relay::new(producer.clone(), bus, often());
+    // The engine plans anew until it has seen a statement some times.
+    for number in 0..10 {
+        happen(&producer, Uuid::now_v7(), number).await;
+        assert_eq!(relay.step().await.unwrap(), 1);
+    }
+    let columns = "kind, source, create_time, data, next_attempt_time, attempts";
+    let many = format!(
+        "INSERT INTO outbox (id, aggregate, sequence, {columns}) \
+         SELECT gen_random_uuid(), md5((series / 6)::text)::uuid, series % 6, {columns} \
+         FROM (SELECT * FROM outbox LIMIT 1) AS one, generate_series(0, 8999) AS series"
+    );
+    producer.db().execute_unprepared(&many).await.unwrap();
+    let batch = usize::try_from(often().batch).unwrap();
+    assert_eq!(relay.step().await.unwrap(), batch, "as many as it asks for");
 }
 
 /// A relay that would look by itself after an hour.

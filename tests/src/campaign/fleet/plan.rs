@@ -10,8 +10,8 @@ use super::{
     member::{Member, Program},
 };
 use crate::{
-    Edition, Executable, Folder, Proxy,
-    engines::{Cluster, Nats, NewDatabase, Postgres, Safety},
+    Clockwork, Edition, Executable, Folder, Proxy,
+    engines::{Cluster, Nats, NewDatabase, Postgres, Safety, Storage},
 };
 
 /// What the processes are told, so that only faults hold anybody up, and so
@@ -47,10 +47,13 @@ impl Fleet {
         let mut fleet = match layout {
             Layout::Embedded => Self::embedded(folder).await,
             Layout::Split => {
-                let nats = Nats::start().await;
+                let nats = Nats::start_with(Storage::Own).await;
                 Self::split(folder, vec![nats]).await
             }
-            Layout::Cluster => Self::split(folder, Cluster::start().await.nodes).await,
+            Layout::Cluster => {
+                let cluster = Cluster::start_with(Storage::Own).await;
+                Self::split(folder, cluster.nodes).await
+            }
         };
         for member in fleet.servers() {
             fleet.members[member].turn_into(edition);
@@ -64,7 +67,7 @@ impl Fleet {
         let executable = settled(Executable::on(&data));
         let door = wire("load", "countersign", 0, Some(Service::Auth)).await;
         Self {
-            members: vec![Member::server("countersign", executable.clone())],
+            members: vec![Member::server("countersign", executable.clone(), None)],
             wires: vec![door],
             sound: Vec::new(),
             operator: executable,
@@ -76,7 +79,7 @@ impl Fleet {
     async fn split(folder: Folder, brokers: Vec<Nats>) -> Self {
         let key = folder.path().join("master.key");
         MasterKey::create(&key).expect("a master key can be made");
-        let postgres = Postgres::start(Safety::Durable).await;
+        let postgres = Postgres::start(Safety::Written).await;
         let auth = NewDatabase::create_at(postgres.url()).await;
         let user = NewDatabase::create_at(postgres.url()).await;
 
@@ -97,6 +100,7 @@ impl Fleet {
             sources.map(|wire| format!("http://{}", wire.proxy.address())).collect();
         let sources = sources.join(",");
 
+        let clockwork = Clockwork::build(folder.path()).await;
         for (role, name) in &names {
             let to_database = wire(name, "postgres", database, None).await;
             to_database.proxy.lead_to(postgres.address());
@@ -115,17 +119,17 @@ impl Fleet {
                 .with("COUNTERSIGN_BUS__URL", &urls.join(","))
                 .with("COUNTERSIGN_KEYS__SOURCE", &sources)
                 .with("COUNTERSIGN_MASTER_KEY_FILE", &key.display().to_string());
-            members.push(Member::server(name, executable));
+            let clock = clockwork.clock(name);
+            members.push(Member::server(name, clock.before(executable), Some(clock)));
             wires.push(to_database);
         }
         for (number, broker) in brokers.into_iter().enumerate() {
-            members.push(Member { name: broker_name(number), program: Program::Nats(broker) });
+            members.push(Member::new(&broker_name(number), Program::Nats(broker)));
         }
         let sound = wire("operator", "postgres", database, None).await;
         sound.proxy.lead_to(postgres.address());
         let place = Place::Server { auth: through(&sound, &auth), user: through(&sound, &user) };
-        let program = Program::Postgres(postgres);
-        members.push(Member { name: "postgres".to_owned(), program });
+        members.push(Member::new("postgres", Program::Postgres(postgres)));
         let operator = settled(Executable::on(&folder.path().join("operator")))
             .with("COUNTERSIGN_DATABASE__AUTH__URL", &through(&sound, &auth))
             .with("COUNTERSIGN_DATABASE__USER__URL", &through(&sound, &user))
