@@ -44,7 +44,7 @@ async fn calls(ledger: &Ledger) -> Calls {
 
 fn tell(line: &str) {
     // Past the capture of the test harness.
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Prints what was called since `before`, for each of `times`.

@@ -154,8 +154,14 @@ async fn measure_a_registration_during_a_replay() {
     let user = Process::new(nats.options()).await;
     let user = user.consume(&consumer, &Plans::default()).relay(&consumer);
     much_happens(&producer, 0).await;
-    much_happens(&producer, EVENTS).await;
-    until("active", async || arrived(&producer).await == 2 * EVENTS).await;
+    // An unoptimised build gets by with half.
+    if !cfg!(debug_assertions) {
+        much_happens(&producer, EVENTS).await;
+    }
+    let all = count(&producer, "outbox").await;
+    while arrived(&producer).await < all {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 
     let quiet = register(&producer, 2 * EVENTS, 50).await;
     println!("activation, quiet             median {:?}, slowest {:?}", quiet[25], quiet[49]);
@@ -168,8 +174,9 @@ async fn measure_a_registration_during_a_replay() {
         "activation, during a replay   median {:?}, slowest {:?}; {waiting} still waited",
         busy[25], busy[49]
     );
-    until("replayed", async || count(&producer, "outbox WHERE published_time IS NULL").await == 0)
-        .await;
+    while count(&producer, "outbox WHERE published_time IS NULL").await > 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     println!("replayed in                   {:?}", began.elapsed());
     auth.stop().await;
     user.stop().await;
