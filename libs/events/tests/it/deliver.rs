@@ -91,11 +91,12 @@ async fn poison_and_what_is_no_event_become_dead_letters_and_hold_nobody_up() {
 
     let context = server(&nats.options()).await;
     let subject = format!("countersign.events.producer.test.v1.Happened.{aggregate}");
+    let stream = context.get_stream("COUNTERSIGN").await.unwrap();
+    let event = stream.get_last_raw_message_by_subject(&subject).await.unwrap();
     let bare = context.publish(subject.clone(), "x".into()).await.unwrap();
     bare.await.unwrap();
     // All headers, and data that are no message.
-    let stream = context.get_stream("COUNTERSIGN").await.unwrap();
-    let mut headers: HeaderMap = stream.get_raw_message(1).await.unwrap().headers;
+    let mut headers: HeaderMap = event.headers;
     let id = Uuid::now_v7().to_string();
     headers.insert("Nats-Msg-Id", id.as_str());
     headers.insert("ce-id", id.as_str());
