@@ -47,11 +47,11 @@ impl Fleet {
         let mut fleet = match layout {
             Layout::Embedded => Self::embedded(folder).await,
             Layout::Split => {
-                let nats = Nats::start_with(Storage::Own).await;
+                let nats = Nats::start_on(Storage::Own).await;
                 Self::split(folder, vec![nats]).await
             }
             Layout::Cluster => {
-                let cluster = Cluster::start_with(Storage::Own).await;
+                let cluster = Cluster::start_on(Storage::Own).await;
                 Self::split(folder, cluster.nodes).await
             }
         };
