@@ -125,7 +125,7 @@ impl Fleet {
             wires.push(to_database);
         }
         for (number, broker) in brokers.into_iter().enumerate() {
-            members.push(Member::new(&broker_name(number), Program::Nats(broker)));
+            members.push(Member::new(&broker_name(number), Program::Nats(Box::new(broker))));
         }
         let sound = wire("operator", "postgres", database, None).await;
         sound.proxy.lead_to(postgres.address());
