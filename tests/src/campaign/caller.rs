@@ -107,8 +107,10 @@ impl Caller {
             if !reason.is_empty() && !passes(code) {
                 return Answer::Refused(reason, status, unanswered);
             }
-            // Whoever says when to come back has done nothing.
-            unanswered |= code != Code::Unavailable || reason.is_empty();
+            // Whoever says when to come back has done nothing; unless the
+            // database went away, which may be after a commit.
+            let gone = reason.is_empty() || reason == "STORAGE_UNAVAILABLE";
+            unanswered |= code != Code::Unavailable || gone;
             if Instant::now() > deadline {
                 self.history.find(Harm::Stuck, &self.name, format_args!("{what}: {status}"));
                 return Answer::Silence;
