@@ -56,7 +56,7 @@ pub enum Error {
         /// Its length in bytes.
         length: usize,
     },
-    /// The process stops while a change is being made permanent.
+    /// The process stops while a change begins, or is being made permanent.
     #[error("the process stopped before a commit was answered")]
     Interrupted,
 }

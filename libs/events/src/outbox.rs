@@ -65,7 +65,13 @@ impl Outbox {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let txn = self.0.db.begin_with_options(options).await?;
+        // On a task of its own, so that a caller who goes away does not stop it
+        // half way: the driver would give the connection back with a
+        // transaction open that it does not know of, and whoever has it next
+        // would be told of commits that never are.
+        let db = self.0.db.clone();
+        let begin = tokio::spawn(async move { db.begin_with_options(options).await });
+        let txn = begin.await.map_err(|_| Error::Interrupted)??;
         Ok(Unit { txn, outbox: self.clone(), appended: Mutex::default() })
     }
 

@@ -127,10 +127,10 @@ impl Caller {
             if !reason.is_empty() && !passes(code) {
                 return Answer::Refused(reason, status, unanswered);
             }
-            // Otherwise whoever is not available has done nothing.
-            let unheard = code == Code::Unavailable
-                && !["", "STORAGE_UNAVAILABLE"].contains(&reason.as_str());
-            unanswered |= !unheard;
+            // Whoever says when to come back has done nothing; unless the
+            // database went away, which may be after a commit.
+            let gone = reason.is_empty() || reason == "STORAGE_UNAVAILABLE";
+            unanswered |= code != Code::Unavailable || gone;
             let over = match self.manners {
                 Manners::Stubborn => Instant::now() > deadline,
                 Manners::Documented => tries == ATTEMPTS,

@@ -70,14 +70,14 @@ impl Nats {
     /// # Panics
     /// It does not start.
     pub async fn start() -> Self {
-        Self::start_with(Storage::Shared).await
+        Self::start_on(Storage::Shared).await
     }
 
     /// The same with its store there.
     ///
     /// # Panics
     /// It does not start, or can have no disk of its own.
-    pub async fn start_with(storage: Storage) -> Self {
+    pub async fn start_on(storage: Storage) -> Self {
         let mut nats = Self::new("alone", None, Ports::default(), storage).await;
         nats.restart().await;
         nats
@@ -283,14 +283,14 @@ impl Cluster {
     /// # Panics
     /// One does not start, or they do not agree.
     pub async fn start() -> Self {
-        Self::start_with(Storage::Shared).await
+        Self::start_on(Storage::Shared).await
     }
 
     /// The same with their stores there, each with its own.
     ///
     /// # Panics
     /// One does not start, they do not agree, or can have no disks of their own.
-    pub async fn start_with(storage: Storage) -> Self {
+    pub async fn start_on(storage: Storage) -> Self {
         for _ in 0..TRIES {
             // Each has to know where the others will be. A port that is free now
             // may be taken by then: that is why there is more than one try.

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::jetstream::{self, consumer::pull};
 use countersign_events::{Bus, Outbox, Relay, RelayOptions, admin};
+use countersign_types::Clock;
 use futures::{StreamExt, future::join_all};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use crate::{
     nats::Nats,
     postgres::Postgres,
     process::{Process, count, happen, often, postgres, until, until_effects},
-    stage::Plans,
+    stage::{Plans, cut},
 };
 
 /// What the stream has: event ids in their order.
@@ -160,7 +161,7 @@ async fn nobody_waits_for_a_claim_of_a_clock_that_is_ahead() {
     happen(&producer, Uuid::now_v7(), 1).await;
     let relay = Relay::new(producer.clone(), bus, often());
     // Of one that died, whose clock was half a minute ahead.
-    let until = countersign_types::Clock::system().now().plus(Duration::from_secs(35));
+    let until = Clock::system().now().plus(Duration::from_secs(35));
     let claim = format!(
         "UPDATE outbox SET claimant = '{}', claim_until = {}",
         Uuid::new_v4(),
@@ -196,6 +197,29 @@ async fn a_step_is_short_however_much_more_there_is_than_when_it_was_planned() {
     producer.db().execute_unprepared(&many).await.unwrap();
     let batch = usize::try_from(often().batch).unwrap();
     assert_eq!(relay.step().await.unwrap(), batch, "as many as it asks for");
+}
+
+#[tokio::test]
+async fn who_goes_away_while_a_transaction_begins_leaves_none_open() {
+    let engine = Postgres::new(false);
+    let url = engine.database("producer");
+    let others = postgres(&url, "producer").await;
+    let mut options = ConnectOptions::new(&url);
+    // The next one has the connection of the one before.
+    options.max_connections(1);
+    let db = Database::connect(options).await.unwrap();
+    let outbox = Outbox::new(db, Clock::system(), "producer");
+    for polls in 1..20 {
+        for in_flight in [true, false] {
+            cut(outbox.begin(), polls, in_flight).await;
+            let told = "INSERT INTO effects (number) VALUES (1) RETURNING position";
+            let told = Statement::from_string(DbBackend::Postgres, told);
+            let told = outbox.db().query_one_raw(told).await.unwrap().unwrap();
+            let position: i64 = told.try_get("", "position").unwrap();
+            let there = format!("effects WHERE position = {position}");
+            assert_eq!(count(&others, &there).await, 1, "{polls} polls, {in_flight}");
+        }
+    }
 }
 
 /// A relay that would look by itself after an hour.

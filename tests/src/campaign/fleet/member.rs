@@ -21,7 +21,7 @@ pub(super) struct Member {
 /// What it runs.
 pub(super) enum Program {
     Server { executable: Executable, clock: Option<WallClock>, process: Option<Process> },
-    Nats(Nats),
+    Nats(Box<Nats>),
     Postgres(Postgres),
 }
 

@@ -47,11 +47,11 @@ impl Fleet {
         let mut fleet = match layout {
             Layout::Embedded => Self::embedded(folder).await,
             Layout::Split => {
-                let nats = Nats::start_with(Storage::Own).await;
+                let nats = Nats::start_on(Storage::Own).await;
                 Self::split(folder, vec![nats]).await
             }
             Layout::Cluster => {
-                let cluster = Cluster::start_with(Storage::Own).await;
+                let cluster = Cluster::start_on(Storage::Own).await;
                 Self::split(folder, cluster.nodes).await
             }
         };
@@ -124,7 +124,7 @@ impl Fleet {
             wires.push(to_database);
         }
         for (number, broker) in brokers.into_iter().enumerate() {
-            members.push(Member::new(&broker_name(number), Program::Nats(broker)));
+            members.push(Member::new(&broker_name(number), Program::Nats(Box::new(broker))));
         }
         let sound = wire("operator", "postgres", database, None).await;
         sound.proxy.lead_to(postgres.address());
