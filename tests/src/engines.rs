@@ -5,6 +5,7 @@
 //! with this process. Most tests share one of each, see [`shared`].
 
 mod nats;
+mod operator;
 mod postgres;
 mod server;
 pub mod shared;
@@ -12,6 +13,7 @@ pub mod shared;
 use std::path::{Path, PathBuf};
 
 pub use nats::{Cluster, Nats};
+pub use operator::Operator;
 pub use postgres::{Postgres, Safety};
 pub use shared::NewDatabase;
 

@@ -19,8 +19,9 @@ mod process;
 mod proxy;
 mod raw;
 mod refusal;
+mod tls;
 
-pub use app::{TestApp, Topology};
+pub use app::{Surroundings, TestApp, Topology};
 pub use campaign::{Campaign, Harm, Layout, Verdict};
 pub use client::{Authenticated, Bearer, Clients};
 pub use leash::Folder;
@@ -31,6 +32,7 @@ pub use process::{Executable, Process, set_mode};
 pub use proxy::{Proxy, Weather};
 pub use raw::RawCall;
 pub use refusal::{Refusal, refusal};
+pub use tls::{Authority, Identity, tls_front};
 
 /// Runs tests on every topology: each is an `async fn` that takes a
 /// [`Topology`], and becomes three tests whose names show theirs.

@@ -32,6 +32,8 @@ pub struct Nats {
     routes: Option<Vec<SocketAddr>>,
     folder: Folder,
     ports: Ports,
+    /// Lines of its configuration beyond those that every server has.
+    extra: String,
     server: Option<Server>,
 }
 
@@ -57,13 +59,28 @@ impl Nats {
     /// # Panics
     /// It does not start.
     pub async fn start() -> Self {
-        let mut nats = Self::new("alone", None, Ports::default());
+        Self::start_with(String::new()).await
+    }
+
+    /// The same with these lines in its configuration.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_with(extra: String) -> Self {
+        let mut nats = Self { extra, ..Self::new("alone", None, Ports::default()) };
         nats.restart().await;
         nats
     }
 
     fn new(name: &str, routes: Option<Vec<SocketAddr>>, ports: Ports) -> Self {
-        Self { name: name.to_owned(), routes, folder: Folder::new(), ports, server: None }
+        Self {
+            name: name.to_owned(),
+            routes,
+            folder: Folder::new(),
+            ports,
+            extra: String::new(),
+            server: None,
+        }
     }
 
     /// Where clients connect.
@@ -155,6 +172,7 @@ impl Nats {
             listen(monitor),
             self.store().display(),
         );
+        config.push_str(&self.extra);
         if let Some(routes) = &self.routes {
             let routes: Vec<_> = routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
             // Clients are told of no other server: there may be a proxy in front of each.

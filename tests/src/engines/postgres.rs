@@ -28,12 +28,13 @@ pub struct Postgres {
     server: Option<Server>,
 }
 
-/// What becomes of commits when the machine dies.
+/// What becomes of commits when PostgreSQL or the machine dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Safety {
     /// They are on the disk, as in production.
     Durable,
-    /// They may be lost; much faster, and enough where only processes die.
+    /// The last ones may be lost, also where PostgreSQL alone is killed; much
+    /// faster, and enough where it is not.
     Fast,
 }
 
