@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use countersign_tests::{Cut, Executable, Ledger, TestApp, drop_after};
+use countersign_tests::{
+    Cut, Executable, Ledger, TestApp, Topology, drop_after, on_every_topology,
+};
 use tonic::Code;
 
 /// How often a relay is cut off. Its step waits some times for the database; how
@@ -12,6 +14,9 @@ const ROUNDS: usize = 40;
 /// More waits than a step has. The last rounds of each turn end uncut.
 const MOST_WAITS: usize = 8;
 
+/// Embedded alone, where a test steps the relays and counts their waits; split, the campaign kills
+/// whole processes, and the tests of `libs/events` drop relays and consumers at each of their waits.
+///
 /// Lets people register and the system die after some waits of `step`: when it
 /// has started again and settled, everybody is active, by one event each.
 async fn die_in(prepare: impl AsyncFn(&TestApp), step: impl AsyncFn(&TestApp) -> usize) {
@@ -48,9 +53,10 @@ async fn dying_while_the_account_is_activated_loses_and_doubles_nothing() {
     die_in(profile_is_made, TestApp::step_user).await;
 }
 
-#[tokio::test]
-async fn a_client_that_leaves_while_it_registers_leaves_a_whole_account_or_none() {
-    let app = TestApp::start().await;
+async fn a_client_that_leaves_while_it_registers_leaves_a_whole_account_or_none(
+    topology: Topology,
+) {
+    let app = TestApp::on(topology).await;
     for polls in 1..60 {
         let name = format!("ada-{polls}");
         let clients = app.clients();
@@ -70,9 +76,8 @@ async fn a_client_that_leaves_while_it_registers_leaves_a_whole_account_or_none(
     }
 }
 
-#[tokio::test]
-async fn dying_while_somebody_registers_leaves_a_whole_account_or_none() {
-    let mut app = TestApp::start().await;
+async fn dying_while_somebody_registers_leaves_a_whole_account_or_none(topology: Topology) {
+    let mut app = TestApp::on(topology).await;
     for round in 0..16 {
         let name = format!("ada-{round}");
         let clients = app.clients();
@@ -95,9 +100,8 @@ async fn dying_while_somebody_registers_leaves_a_whole_account_or_none() {
     }
 }
 
-#[tokio::test]
-async fn dying_between_logout_and_its_event_still_notes_the_activity() {
-    let app = TestApp::start().await;
+async fn dying_between_logout_and_its_event_still_notes_the_activity(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.active("ada").await;
     app.login(&ada).await.clients.logout().await.unwrap();
     let app = app.crash_and_restart().await;
@@ -106,6 +110,7 @@ async fn dying_between_logout_and_its_event_still_notes_the_activity() {
     assert!(profile.last_active_time.is_some());
 }
 
+// Of the executable as a newcomer runs it, in one process; the campaign kills those of both roles.
 #[tokio::test]
 async fn a_process_killed_at_its_very_first_start_starts_the_next_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -148,3 +153,9 @@ async fn a_killed_process_keeps_what_it_answered() {
     assert!(ledger.dead_letters().await.is_empty());
     assert!(process.stop().await, "the server leaves in good order");
 }
+
+on_every_topology![
+    a_client_that_leaves_while_it_registers_leaves_a_whole_account_or_none,
+    dying_while_somebody_registers_leaves_a_whole_account_or_none,
+    dying_between_logout_and_its_event_still_notes_the_activity,
+];

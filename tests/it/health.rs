@@ -4,7 +4,7 @@ use countersign_mesh::health::v1::{
     HealthCheckRequest, HealthListRequest, health_check_response::ServingStatus,
     health_client::HealthClient,
 };
-use countersign_tests::{TestApp, refusal};
+use countersign_tests::{Clients, TestApp, Topology, on_every_topology, refusal};
 use prost_reflect::DescriptorPool;
 use tokio_stream::StreamExt;
 use tonic::Code;
@@ -17,33 +17,37 @@ const SERVICES: [&str; 4] = [
     "grpc.health.v1.Health",
 ];
 
-#[tokio::test]
-async fn every_service_is_serving_and_listed() {
-    let app = TestApp::start().await;
-    let mut health = HealthClient::new(app.clients().channel());
-    for service in ["", SERVICES[0], SERVICES[1], SERVICES[2]] {
-        let request = HealthCheckRequest { service: service.to_owned() };
-        let answer = health.check(request).await.unwrap().into_inner();
-        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
-    }
-    let unknown = health.check(HealthCheckRequest { service: "no.such".to_owned() }).await;
-    assert_eq!(refusal(unknown).code, Code::NotFound);
-    let listed = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
-    for service in &SERVICES[..3] {
-        assert_eq!(listed[*service].status(), ServingStatus::Serving);
+async fn every_service_is_serving_and_listed_by_each_process_that_has_it(topology: Topology) {
+    let app = TestApp::on(topology).await;
+    let (auth, user) = app.replicas();
+    for (addresses, services) in [(auth, &SERVICES[..2]), (user, &SERVICES[2..3])] {
+        for &address in addresses {
+            let mut health = HealthClient::new(Clients::of(address).channel());
+            for &service in services.iter().chain(&[""]) {
+                let request = HealthCheckRequest { service: service.to_owned() };
+                let answer = health.check(request).await.unwrap().into_inner();
+                assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+            }
+            let unknown = HealthCheckRequest { service: "no.such".to_owned() };
+            assert_eq!(refusal(health.check(unknown).await).code, Code::NotFound);
+            let listed = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
+            for &service in services {
+                assert_eq!(listed[service].status(), ServingStatus::Serving);
+            }
+        }
     }
 }
 
-#[tokio::test]
-async fn who_watches_hears_the_status_at_once() {
-    let app = TestApp::start().await;
-    let mut health = HealthClient::new(app.clients().channel());
+async fn who_watches_hears_the_status_at_once(topology: Topology) {
+    let app = TestApp::on(topology).await;
+    let mut health = HealthClient::new(Clients::of(app.user_address()).channel());
     let request = HealthCheckRequest { service: SERVICES[2].to_owned() };
     let mut statuses = health.watch(request).await.unwrap().into_inner();
     let first = statuses.next().await.unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::Serving);
 }
 
+// Embedded alone: it steps the probes. On PostgreSQL, `database_gone` asks the same.
 #[tokio::test]
 async fn a_service_that_cannot_write_is_not_serving_until_it_can() {
     use ServingStatus::{NotServing, Serving};
@@ -63,6 +67,8 @@ async fn a_service_that_cannot_write_is_not_serving_until_it_can() {
     assert_eq!(statuses().await, [Serving; 4]);
 }
 
+// Embedded alone, where one process has all there is to be listed: each mounts it by the same
+// function.
 #[tokio::test]
 async fn reflection_v1_lists_the_services_and_keeps_the_rules() {
     use pb::v1::{
@@ -128,3 +134,8 @@ async fn reflection_v1alpha_answers_older_tools() {
     };
     assert!(list.service.len() >= SERVICES.len());
 }
+
+on_every_topology![
+    every_service_is_serving_and_listed_by_each_process_that_has_it,
+    who_watches_hears_the_status_at_once,
+];

@@ -4,7 +4,7 @@ use countersign_contracts::{
     auth::v1::RegisterRequest,
     user::v1::{GetProfileRequest, Profile},
 };
-use countersign_tests::{Ledger, PASSWORD, RawCall, TestApp, refusal};
+use countersign_tests::{Ledger, PASSWORD, RawCall, TestApp, Topology, on_every_topology, refusal};
 use prost::Message;
 use tonic::Code;
 
@@ -16,9 +16,8 @@ async fn register(app: &TestApp, email: &str, password: &str) -> countersign_tes
     refusal(app.clients().auth().register(request).await)
 }
 
-#[tokio::test]
-async fn every_broken_rule_of_a_registration_is_named() {
-    let app = TestApp::start().await;
+async fn every_broken_rule_of_a_registration_is_named(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let refused = register(&app, "", "").await.is(Code::InvalidArgument, "INVALID_ARGUMENT");
     assert_eq!(refused.fields(), ["email", "password"]);
     for email in ["ada", "ada@", "@example.org", "a\0da@example.org", "ada@exa mple.org"] {
@@ -34,9 +33,8 @@ async fn every_broken_rule_of_a_registration_is_named() {
     assert!(app.ledger().await.events("UserCreated").await.is_empty());
 }
 
-#[tokio::test]
-async fn every_broken_rule_of_an_update_is_named_and_nothing_changes() {
-    let app = TestApp::start().await;
+async fn every_broken_rule_of_an_update_is_named_and_nothing_changes(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let before = ada.clients.profile("me").await.unwrap();
     let bad = Profile {
@@ -66,9 +64,8 @@ async fn every_broken_rule_of_an_update_is_named_and_nothing_changes() {
     assert_eq!(ada.clients.profile("me").await.unwrap(), before);
 }
 
-#[tokio::test]
-async fn the_bounds_of_the_contract_hold_before_the_handler() {
-    let app = TestApp::start().await;
+async fn the_bounds_of_the_contract_hold_before_the_handler(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let entries = (0..65).map(|n| (format!("k{n}"), String::new()));
     let bad = Profile {
@@ -82,9 +79,8 @@ async fn the_bounds_of_the_contract_hold_before_the_handler() {
     assert!(refused.fields().contains(&"profile.metadata"), "{refused:?}");
 }
 
-#[tokio::test]
-async fn every_unknown_path_of_a_mask_is_named() {
-    let app = TestApp::start().await;
+async fn every_unknown_path_of_a_mask_is_named(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let profile = Profile { bio: "kept out".to_owned(), ..Profile::default() };
     let refused = ada.clients.update(profile, &["bio", "password", "bio.text"]).await;
@@ -96,9 +92,8 @@ async fn every_unknown_path_of_a_mask_is_named() {
     assert_eq!(ada.clients.profile("me").await.unwrap().bio, "");
 }
 
-#[tokio::test]
-async fn what_is_not_utf8_or_no_message_at_all_is_malformed() {
-    let app = TestApp::start().await;
+async fn what_is_not_utf8_or_no_message_at_all_is_malformed(topology: Topology) {
+    let app = TestApp::on(topology).await;
     // Field 1, length-delimited, 4 bytes that are no UTF-8.
     let latin1 = RawCall::with_message(&[0x0a, 0x04, b'A', 0xe4, 0xff, b'a']);
     let refused = refusal(latin1.send(app.address(), REGISTER).await);
@@ -113,9 +108,8 @@ async fn what_is_not_utf8_or_no_message_at_all_is_malformed() {
     assert!(app.ledger().await.events("UserCreated").await.is_empty());
 }
 
-#[tokio::test]
-async fn an_oversize_message_is_refused_and_the_connection_goes_on() {
-    let app = TestApp::start().await;
+async fn an_oversize_message_is_refused_and_the_connection_goes_on(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let request = RegisterRequest { email: "x".repeat(8 << 20), password: PASSWORD.to_owned() };
     let clients = app.clients();
     let refused = refusal(clients.auth().register(request).await);
@@ -124,9 +118,8 @@ async fn an_oversize_message_is_refused_and_the_connection_goes_on() {
     app.settle().await;
 }
 
-#[tokio::test]
-async fn a_deadline_that_is_over_is_said_to_be() {
-    let app = TestApp::start().await;
+async fn a_deadline_that_is_over_is_said_to_be(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let ada = app.signed_in("ada").await;
     let message = GetProfileRequest { user_id: "me".to_owned() }.encode_to_vec();
     let call = RawCall::with_message(&message)
@@ -136,9 +129,8 @@ async fn a_deadline_that_is_over_is_said_to_be() {
     refused.is(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
 }
 
-#[tokio::test]
-async fn a_registration_whose_deadline_is_over_makes_a_whole_account_or_none() {
-    let app = TestApp::start().await;
+async fn a_registration_whose_deadline_is_over_makes_a_whole_account_or_none(topology: Topology) {
+    let app = TestApp::on(topology).await;
     let message = |n: u32| RegisterRequest {
         email: format!("ada-{n}@example.org"),
         password: PASSWORD.to_owned(),
@@ -160,11 +152,22 @@ async fn a_registration_whose_deadline_is_over_makes_a_whole_account_or_none() {
     assert_eq!(usize::try_from(accounts), Ok(made));
 }
 
-#[tokio::test]
-async fn a_method_that_does_not_exist_is_unimplemented() {
-    let app = TestApp::start().await;
+async fn a_method_that_does_not_exist_is_unimplemented(topology: Topology) {
+    let app = TestApp::on(topology).await;
     for rpc in ["countersign.auth.v1.AuthService/Nothing", "no.such.Service/Nothing", "x"] {
         let refused = refusal(RawCall::with_message(&[]).send(app.address(), rpc).await);
         assert_eq!(refused.code, Code::Unimplemented, "{rpc}");
     }
 }
+
+on_every_topology![
+    every_broken_rule_of_a_registration_is_named,
+    every_broken_rule_of_an_update_is_named_and_nothing_changes,
+    the_bounds_of_the_contract_hold_before_the_handler,
+    every_unknown_path_of_a_mask_is_named,
+    what_is_not_utf8_or_no_message_at_all_is_malformed,
+    an_oversize_message_is_refused_and_the_connection_goes_on,
+    a_deadline_that_is_over_is_said_to_be,
+    a_registration_whose_deadline_is_over_makes_a_whole_account_or_none,
+    a_method_that_does_not_exist_is_unimplemented,
+];

@@ -3,17 +3,23 @@
 
 mod access;
 mod arrows;
+mod broker_gone;
 mod campaign;
+mod clocks;
 mod crash;
+mod database_gone;
 mod events;
 mod faults;
 mod flow;
 mod health;
 mod input;
 mod keys;
+mod pool;
 mod profiles;
 mod refresh;
+mod replicas;
 mod secrets;
+mod secured;
 mod sessions;
 mod start;
 mod statements;

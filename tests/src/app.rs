@@ -18,7 +18,7 @@ use crate::{Clients, Ledger, Login, PASSWORD, Person, email_of, refusal};
 use running::Running;
 use topology::Place;
 
-pub use topology::Topology;
+pub use topology::{Surroundings, Topology};
 
 /// Registrations that no test is about are not held up.
 const MANY: u32 = 100_000;
@@ -46,6 +46,7 @@ struct Shape {
     config: Config,
     clock: Clock,
     hand: ClockHand,
+    skew: Option<Duration>,
 }
 
 impl TestApp {
@@ -62,7 +63,7 @@ impl TestApp {
     /// # Panics
     /// It does not start.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::launch_new(Topology::Embedded, change).await
+        Self::launch_new(Topology::Embedded, Surroundings::default(), change).await
     }
 
     /// Starts on new data, spread out like this.
@@ -70,22 +71,48 @@ impl TestApp {
     /// # Panics
     /// It does not start.
     pub async fn on(topology: Topology) -> Self {
-        Self::launch_new(topology, |_| ()).await
+        Self::launch_new(topology, Surroundings::default(), |_| ()).await
     }
 
-    async fn launch_new(topology: Topology, change: impl FnOnce(&mut Config)) -> Self {
-        let place = Place::new(topology).await;
+    /// The same with other settings than the tests have.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn on_with(topology: Topology, change: impl FnOnce(&mut Config)) -> Self {
+        Self::launch_new(topology, Surroundings::default(), change).await
+    }
+
+    /// The same among engines of its own.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn among(
+        around: Surroundings,
+        topology: Topology,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::launch_new(topology, around, change).await
+    }
+
+    async fn launch_new(
+        topology: Topology,
+        around: Surroundings,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let skew = around.skew;
+        let place = Place::new(topology, around).await;
         let mut config = settings();
         place.settle_in(&mut config);
         change(&mut config);
         // A broker has its own clock: there, time starts with that one.
         let start = if topology == Topology::Embedded { START } else { Clock::system().now() };
         let (clock, hand) = Clock::manual(start);
-        Self::launch(Shape { place, config, clock, hand }, false).await
+        Self::launch(Shape { place, config, clock, hand, skew }, false).await
     }
 
     async fn launch(shape: Shape, dead_letters_allowed: bool) -> Self {
-        let running = Running::start(&shape.place, shape.config.clone(), shape.clock.clone()).await;
+        let clocks = shape.skew.map_or_else(|| [shape.clock.clone(), shape.clock.clone()], apart);
+        let running = Running::start(&shape.place, shape.config.clone(), clocks).await;
         Self { shape: Some(shape), running: Some(running), dead_letters_allowed }
     }
 
@@ -124,6 +151,12 @@ impl TestApp {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.running().addresses().0[0]
+    }
+
+    /// Where the replicas of auth listen, and those of user.
+    #[must_use]
+    pub fn replicas(&self) -> (&[SocketAddr], &[SocketAddr]) {
+        self.running().addresses()
     }
 
     /// Where user listens.
@@ -284,6 +317,13 @@ impl Drop for TestApp {
             std::panic::resume_unwind(left);
         }
     }
+}
+
+/// The clock of this machine, and one that is so far ahead until it is set right.
+fn apart(skew: Duration) -> [Clock; 2] {
+    let ahead = Clock::system().correctable();
+    ahead.correct(ahead.now().plus(skew));
+    [Clock::system(), ahead]
 }
 
 /// The defaults, but for hashing, which is as cheap as is allowed, and the

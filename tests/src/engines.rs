@@ -6,6 +6,7 @@
 
 mod disk;
 mod nats;
+mod operator;
 mod postgres;
 mod server;
 pub mod shared;
@@ -13,6 +14,7 @@ pub mod shared;
 use std::path::{Path, PathBuf};
 
 pub use nats::{Cluster, Nats, Storage};
+pub use operator::Operator;
 pub use postgres::{Postgres, Safety};
 pub use shared::NewDatabase;
 

@@ -21,8 +21,9 @@ mod process;
 mod proxy;
 mod raw;
 mod refusal;
+mod tls;
 
-pub use app::{TestApp, Topology};
+pub use app::{Surroundings, TestApp, Topology};
 pub use campaign::{Campaign, Harm, Layout, Upgrade, Verdict};
 pub use client::{Authenticated, Bearer, Clients};
 pub use clock::{Clockwork, WallClock};
@@ -34,6 +35,7 @@ pub use process::{Edition, Executable, Process, set_mode};
 pub use proxy::{Proxy, Weather};
 pub use raw::RawCall;
 pub use refusal::{Refusal, refusal};
+pub use tls::{Authority, Identity, tls_front};
 
 /// Runs tests on every topology: each is an `async fn` that takes a
 /// [`Topology`], and becomes three tests whose names show theirs.

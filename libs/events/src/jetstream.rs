@@ -1,5 +1,6 @@
 //! The road through a broker: NATS JetStream. Nobody else knows async-nats.
 
+mod complaint;
 mod envelope;
 mod follow;
 mod lag;

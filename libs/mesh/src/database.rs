@@ -1,31 +1,43 @@
 //! The database: opening it the same way everywhere. `migrate` brings its
-//! schema up to date, `probe` finds out whether it can be written, `retry` repeats what lost against somebody else, and what
-//! went wrong becomes a fault in `fault`.
+//! schema up to date, `probe` finds out whether it can be written, `presence` whether its server is there, `retry` repeats
+//! what lost against somebody else, `time` gives all replicas one time, and what went wrong becomes a fault in `fault`.
 
 mod fault;
 mod migrate;
+mod presence;
 mod probe;
 mod retry;
+mod time;
 
 use std::{
     fs::OpenOptions,
     io::{self, ErrorKind},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    time::Duration,
 };
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DbErr,
+    sqlx::{self, Connection},
+};
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 
 use crate::{Error, config::DatabaseConfig};
+pub(crate) use fault::away;
 pub use fault::{fault, is_conflict};
 pub use migrate::{Progress, migrate, migrate_telling, pending};
+pub use presence::Presence;
 pub use probe::{Probe, migrations};
 pub use retry::retry;
 pub use sea_orm_migration::MigratorTrait;
+pub use time::{keep_time, keep_time_until};
 
 /// Nobody but the owner reads the file.
 const PRIVATE: u32 = 0o600;
+/// How long a connection may take to be of use again, once its call is over.
+const RETURN: Duration = Duration::from_secs(5);
 
 /// Opens the database at `url`: `sqlite://PATH` (made with mode 0600 when it is
 /// missing; its folder has to exist), `sqlite::memory:`, or `postgres://…`.
@@ -61,6 +73,7 @@ pub async fn connect(config: &DatabaseConfig, url: &str) -> Result<DatabaseConne
         None => {
             options.statement_timeout(config.statement_timeout);
             options.set_application_name("countersign");
+            give_up_what_does_not_return(&mut options);
             "the PostgreSQL database".to_owned()
         }
     };
@@ -74,6 +87,20 @@ pub async fn connect(config: &DatabaseConfig, url: &str) -> Result<DatabaseConne
 /// [`Error::Connect`]; [`Error::Read`] and [`Error::Exposed`] for the file with the URL.
 pub async fn open(config: &DatabaseConfig, default: &str) -> Result<DatabaseConnection, Error> {
     connect(config, config.secret_url(default)?.expose_secret()).await
+}
+
+/// A call that was given up leaves its connection with an answer on the way. It
+/// goes back to the pool when that has come; from a server that is gone without a
+/// word it never comes, and the pool would be one connection smaller for good.
+fn give_up_what_does_not_return(options: &mut ConnectOptions) {
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            Box::pin(async move {
+                let returned = timeout(RETURN, connection.flush()).await;
+                returned.map_err(|_| sqlx::Error::Io(ErrorKind::TimedOut.into()))?.map(|()| true)
+            })
+        })
+    });
 }
 
 fn in_file(
@@ -115,7 +142,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 
 /// Only what the engine says: an error of the configuration could repeat the URL.
 fn reason(error: &DbErr) -> String {
-    use sea_orm::{RuntimeErr, sqlx};
+    use sea_orm::RuntimeErr;
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(inner)) => match inner.as_ref() {
             sqlx::Error::Configuration(_) => "the URL is not valid".to_owned(),

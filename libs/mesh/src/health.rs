@@ -63,11 +63,11 @@ struct Watch {
 impl Health {
     /// The health of `parts`; not serving from the moment `draining` is cancelled.
     pub(crate) fn new(parts: &[Part], draining: CancellationToken) -> Self {
-        let whole = parts.iter().map(|part| part.ready.clone()).collect();
+        let whole = parts.iter().flat_map(|part| part.ready.clone()).collect();
         let mut services = BTreeMap::from([(String::new(), whole)]);
         for part in parts {
             for service in &part.services {
-                services.insert((*service).to_owned(), vec![part.ready.clone()]);
+                services.insert((*service).to_owned(), part.ready.clone());
             }
             for (name, holds) in &part.conditions {
                 services.insert((*name).to_owned(), vec![holds.clone()]);

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
 
+use crate::database::Presence;
+
 /// Adds the services of a part to the routes of a server.
 pub type Routes = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
 
@@ -24,8 +26,11 @@ pub struct Part {
     pub routes: Routes,
     /// What runs beside the calls, until the server has drained.
     pub tasks: Vec<Task>,
-    /// Whether calls can be taken.
-    pub ready: Readiness,
+    /// What all has to hold for calls to be taken.
+    pub ready: Vec<Readiness>,
+    /// The database that its services need, if they do: their calls are refused
+    /// at once while its server is away.
+    pub storage: Option<Presence>,
     /// What health tells beside its services, by name: trouble with it is worth
     /// knowing, and no reason to send calls elsewhere.
     pub conditions: Vec<(&'static str, Readiness)>,
@@ -53,7 +58,8 @@ impl Part {
             rpcs: Vec::new(),
             routes: Box::new(|_| ()),
             tasks: Vec::new(),
-            ready: Readiness::always(),
+            ready: Vec::new(),
+            storage: None,
             conditions: Vec::new(),
         }
     }
@@ -88,6 +94,13 @@ impl Part {
         self
     }
 
+    /// The same part, whose services keep their data there.
+    #[must_use]
+    pub fn storage(mut self, presence: Presence) -> Self {
+        self.storage = Some(presence);
+        self
+    }
+
     /// The same part with a condition that health tells by this name.
     #[must_use]
     pub fn condition(mut self, name: &'static str, holds: impl Into<Readiness>) -> Self {
@@ -95,23 +108,24 @@ impl Part {
         self
     }
 
-    /// The same part, ready when `ready` says so.
+    /// The same part, ready only when `ready` says so, too.
     #[must_use]
     pub fn ready(mut self, ready: impl Into<Readiness>) -> Self {
-        self.ready = ready.into();
+        self.ready.push(ready.into());
         self
     }
 }
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, services, rpcs, tasks, ready, conditions, routes: _ } = self;
+        let Self { name, services, rpcs, tasks, ready, storage, conditions, routes: _ } = self;
         f.debug_struct("Part")
             .field("name", name)
             .field("services", services)
             .field("rpcs", rpcs)
             .field("tasks", tasks)
             .field("ready", ready)
+            .field("storage", storage)
             .field("conditions", conditions)
             .finish()
     }
@@ -135,13 +149,6 @@ impl fmt::Debug for Task {
 }
 
 impl Readiness {
-    /// Ready from the start and for good.
-    #[must_use]
-    pub fn always() -> Self {
-        // A receiver keeps the last value when its sender is gone.
-        Self(watch::channel(true).1)
-    }
-
     /// Ready when the sender says `true`; starts as `ready`.
     #[must_use]
     pub fn new(ready: bool) -> (watch::Sender<bool>, Self) {

@@ -21,6 +21,7 @@ mod request_id;
 mod room;
 mod stack;
 mod stage;
+mod storage;
 mod tail;
 mod tasks;
 mod trace;
@@ -78,7 +79,8 @@ impl Server {
         let Self { config, mut parts } = self;
         let stop = shutdown.child_token();
         let routes = mount(&mut parts, stop.clone())?;
-        let connections = Connections::new(&config, stack::stack(&config, routes));
+        let keeps = storage::keeps(&parts);
+        let connections = Connections::new(&config, stack::stack(&config, keeps, routes));
         let mut tasks = Tasks::start(parts);
         tokio::select! {
             () = connections.accept(listener, &stop) => (),

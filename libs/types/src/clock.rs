@@ -1,5 +1,5 @@
-//! Time as the rest of the system sees it: a count of microseconds, and a
-//! clock that a test can turn by hand.
+//! Time as the rest of the system sees it: a count of microseconds, a clock
+//! that can be set right by another one, and one that a test turns by hand.
 
 use std::{
     fmt,
@@ -69,41 +69,78 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Where the time comes from: the system, or a hand in a test.
+/// Where the time comes from: the system, or a hand in a test. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Source);
+
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    System,
+    /// The system, and so many microseconds more.
+    Corrected(Arc<AtomicI64>),
+    Manual(Arc<AtomicI64>),
+}
 
 impl Clock {
     /// The wall clock of this machine.
     #[must_use]
     pub const fn system() -> Self {
-        Self(None)
+        Self(Source::System)
+    }
+
+    /// The same time, for who will set it right with [`Clock::correct`]. A clock
+    /// that is moved by hand stays what it is.
+    #[must_use]
+    pub fn correctable(&self) -> Self {
+        match &self.0 {
+            Source::System => Self(Source::Corrected(Arc::default())),
+            Source::Corrected(_) | Source::Manual(_) => self.clone(),
+        }
+    }
+
+    /// Shows the time as `now` from here on, and goes on from there. No more
+    /// than that: a clock that is moved by hand stays where it is, and so does one
+    /// that is not [`Clock::correctable`].
+    pub fn correct(&self, now: Timestamp) {
+        if let Source::Corrected(ahead) = &self.0 {
+            ahead.store(now.0.saturating_sub(system().0), Ordering::SeqCst);
+        }
     }
 
     /// A clock that stands still at `start` until its hand is moved.
     #[must_use]
     pub fn manual(start: Timestamp) -> (Self, ClockHand) {
         let micros = Arc::new(AtomicI64::new(start.as_micros()));
-        (Self(Some(Arc::clone(&micros))), ClockHand(micros))
+        (Self(Source::Manual(Arc::clone(&micros))), ClockHand(micros))
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(micros) => Timestamp(micros.load(Ordering::SeqCst)),
-            None => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH);
-                Timestamp(micros(since.unwrap_or_default()))
+            Source::System => system(),
+            Source::Corrected(ahead) => {
+                Timestamp(system().0.saturating_add(ahead.load(Ordering::SeqCst)))
             }
+            Source::Manual(micros) => Timestamp(micros.load(Ordering::SeqCst)),
         }
     }
 }
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Clock(manual)" } else { "Clock(system)" })
+        f.write_str(match self.0 {
+            Source::System => "Clock(system)",
+            Source::Corrected(_) => "Clock(corrected)",
+            Source::Manual(_) => "Clock(manual)",
+        })
     }
+}
+
+fn system() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp(micros(since.unwrap_or_default()))
 }
 
 /// Moves a manual [`Clock`].
@@ -132,6 +169,19 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_seconds(10));
         hand.advance(Duration::from_secs(5));
         assert_eq!(clock.now(), Timestamp::from_seconds(15));
+    }
+
+    #[test]
+    fn only_a_clock_that_may_be_corrected_is() {
+        let late = Timestamp::from_seconds(4_000_000_000);
+        let clock = Clock::system().correctable();
+        clock.clone().correct(late);
+        assert!(clock.now() >= late && clock.correctable().now() >= late);
+        Clock::system().correct(late);
+        assert!(Clock::system().now() < late);
+        let (by_hand, _) = Clock::manual(Timestamp::EPOCH);
+        by_hand.correctable().correct(late);
+        assert_eq!(by_hand.now(), Timestamp::EPOCH);
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::{Error, keys::KeyStore, store::refresh::Grant};
 
 /// Changing it ends all sessions.
 const REFRESH_KEY: &str = "countersign/refresh-token/v1";
+/// How far a guard's clock may be behind ours: a token that is new here is none
+/// of the future there.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
 
 /// Issues tokens for sessions that somebody else has found to be live.
 pub(crate) struct Issuer {
@@ -69,7 +72,7 @@ impl Issuer {
             subject: grant.user,
             audience: self.audience.clone(),
             issued_at: now,
-            not_before: now,
+            not_before: now.minus(CLOCKS_APART),
             expires_at: expire_time,
             token_id: Uuid::now_v7().to_string(),
             session,

@@ -47,7 +47,7 @@ use throttle::Throttle;
 pub use config::Config;
 pub use error::Error;
 pub use keys::{Announced, Life as KeyLife, Rotation, State as KeyState};
-pub use secrets::check_master_key;
+pub use secrets::{check_master_key, has_master_key};
 pub use store::Migrator;
 pub use upkeep::Upkeep;
 
@@ -140,7 +140,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
         .service(session_service(api, &guard))
-        .ready(probe.readiness());
+        .ready(probe.readiness())
+        .storage(probe.presence());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
     let chain = Chain::new(outbox);
     Ok(Service { part, relay, consumers, rotation, upkeep, chain, denials, probe })

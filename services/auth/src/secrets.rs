@@ -3,6 +3,7 @@
 
 use countersign_seal::MasterKey;
 use sea_orm::DatabaseConnection;
+use sea_orm_migration::SchemaManager;
 
 use crate::{Error, password::Pepper, store::vault};
 
@@ -10,6 +11,16 @@ const MASTER_KEY: &str = "master_key";
 const PEPPER: &str = "pepper";
 /// What the mark says where passwords are hashed without a pepper.
 const NO_PEPPER: &str = "none";
+
+/// Whether the database was set up with a master key. False where it has no
+/// tables, too: nothing is sealed in it then, and any key will do.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn has_master_key(db: &DatabaseConnection) -> Result<bool, Error> {
+    let has_tables = SchemaManager::new(db).has_table(vault::TABLE).await?;
+    Ok(has_tables && vault::find(db, MASTER_KEY).await?.is_some())
+}
 
 /// Compares the master key with the one that the database was set up with, and
 /// sets the database up with it where there was none.

@@ -24,6 +24,7 @@ pub struct AuthRole {
     pub db: DatabaseConnection,
     /// Brings events here and takes them away.
     pub bus: Bus,
+    clock: Clock,
     config: Config,
     folder: Option<DataFolder>,
 }
@@ -44,13 +45,14 @@ impl AuthRole {
             Some(_) => None,
         };
         let db = databases::open(&config.database.auth, folder.as_ref(), AUTH_FILE).await?;
+        let clock = databases::in_time(clock, &db).await?;
         let master = master::open(config, folder.as_ref(), &db).await?;
         databases::prepare::<Migrator>("auth", &db, config).await?;
         let bus = bus::open(config).await?;
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
         let deps = guarding.auth(db.clone(), master);
         let auth = countersign_auth::build(config.auth.clone(), deps).await?;
-        Ok(Self { auth, db, bus, config: config.clone(), folder })
+        Ok(Self { auth, db, bus, clock, config: config.clone(), folder })
     }
 
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
@@ -67,8 +69,9 @@ impl AuthRole {
     }
 
     fn into_process(self) -> Process {
-        let Self { auth, db, bus, config, folder } = self;
-        let parts = vec![auth.into_part(), bus::part(&config, bus)];
+        let Self { auth, db, bus, clock, config, folder } = self;
+        let auth = auth.into_part().task(databases::time(&db, clock));
+        let parts = vec![auth, bus::part(&config, bus)];
         Process { parts, server: config.server, databases: vec![("auth", db)], folder }
     }
 }

@@ -4,6 +4,7 @@
 mod account;
 mod audit;
 mod config;
+mod data;
 mod events;
 mod keys;
 mod migrate;
@@ -13,9 +14,7 @@ mod table;
 
 use std::io::{self, ErrorKind, Write};
 
-use countersign_seal::MasterKey;
-
-use crate::{Cli, Command, Config, DataFolder, Databases, Error, master};
+use crate::{Cli, Command, Config, Error};
 
 /// Carries out what the command line says, and prints to standard output.
 ///
@@ -45,26 +44,4 @@ async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
         Some(Command::Account(command)) => account::run(command, &config, out).await,
         Some(Command::Audit(command)) => audit::run(&command, &config, out).await,
     }
-}
-
-/// The data, as an operator's command finds it.
-struct Opened {
-    folder: DataFolder,
-    databases: Databases,
-    master: MasterKey,
-}
-
-/// Opens the data for an operator's command, and makes it where there is none.
-/// Beside a running server the tables are as that server made them.
-async fn open(config: &Config) -> Result<Opened, Error> {
-    let mut folder = DataFolder::join(&config.data_dir)?;
-    let databases = Databases::open(config, &folder).await?;
-    let master = master::open(config, Some(&folder), &databases.auth).await?;
-    if folder.is_alone() {
-        databases.migrate().await?;
-    }
-    countersign_auth::check_master_key(&databases.auth, &master).await?;
-    // From here on a server may start: it would find all that it makes itself.
-    folder.release();
-    Ok(Opened { folder, databases, master })
 }

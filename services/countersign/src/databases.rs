@@ -2,9 +2,11 @@
 //! operator's command.
 
 use countersign_mesh::{
+    Task,
     config::DatabaseConfig,
-    database::{MigratorTrait, connect, migrate, pending},
+    database::{MigratorTrait, connect, keep_time, keep_time_until, migrate, pending},
 };
+use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 use secrecy::ExposeSecret;
 
@@ -43,16 +45,6 @@ impl Databases {
     pub async fn prepare(&self, config: &Config) -> Result<(), Error> {
         prepare::<countersign_auth::Migrator>("auth", &self.auth, config).await?;
         prepare::<countersign_user::Migrator>("user", &self.user, config).await
-    }
-
-    /// Brings the tables of both up to date.
-    ///
-    /// # Errors
-    /// [`Error::Mesh`]: a migration failed.
-    pub async fn migrate(&self) -> Result<(), Error> {
-        migrate::<countersign_auth::Migrator>(&self.auth).await?;
-        migrate::<countersign_user::Migrator>(&self.user).await?;
-        Ok(())
     }
 
     /// Each database with the name of its service.
@@ -102,13 +94,21 @@ pub async fn prepare<M: MigratorTrait>(
     if pending.is_empty() { Ok(()) } else { Err(Error::NotMigrated { service, pending }) }
 }
 
-/// Whether the auth service has no data in `db` yet, not even tables.
+/// A clock for one of several replicas on `db`: set right by the database where
+/// it is wrong. [`time`] keeps it so.
 ///
 /// # Errors
-/// [`Error::Mesh`]: the database cannot be read.
-pub async fn is_new(db: &DatabaseConnection) -> Result<bool, Error> {
-    let waiting = pending::<countersign_auth::Migrator>(db).await?;
-    Ok(waiting.len() == countersign_auth::Migrator::migrations().len())
+/// [`Error::Time`]: the database does not tell.
+pub async fn in_time(clock: Clock, db: &DatabaseConnection) -> Result<Clock, Error> {
+    let clock = clock.correctable();
+    keep_time(db, &clock).await.map_err(|error| Error::Time(countersign_events::reason(&error)))?;
+    Ok(clock)
+}
+
+/// Keeps such a clock right.
+pub fn time(db: &DatabaseConnection, clock: Clock) -> Task {
+    let db = db.clone();
+    Task::new("time", |cancel| keep_time_until(cancel, db, clock))
 }
 
 /// Closes a database, so that SQLite folds its log into it. A failure loses

@@ -65,8 +65,22 @@ pub enum Error {
     )]
     NoKeySource,
     /// An auth service cannot be reached under this address.
-    #[error("keys.source has {0:?}, which is no address: write http://HOST:PORT")]
+    #[error(
+        "keys.source has {0:?}, which is no address: write http://HOST:PORT or https://HOST:PORT"
+    )]
     KeySource(String),
+    /// The authorities for the certificates of auth services cannot be used.
+    #[error(
+        "cannot use {path}, which keys.ca_file names: {reason}; it must be a PEM file with the \
+         certificates of the authorities",
+        path = path.display()
+    )]
+    KeySourceCa {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The tables are of an earlier version, or not there at all.
     #[error(
         "the {service} database lacks {}: run `countersign migrate`, or set \
@@ -78,6 +92,19 @@ pub enum Error {
         /// Names of the migrations, in their order.
         pending: Vec<String>,
     },
+    /// A command needs the database of a service that is not here.
+    #[error(
+        "there is no database of the {service} service here: set database.{service}.url, for \
+         instance COUNTERSIGN_DATABASE__{}__URL=postgres://USER@HOST/NAME, or name the data folder \
+         that holds {service}.db with --data-dir", service.to_uppercase()
+    )]
+    NoDatabase {
+        /// The service.
+        service: &'static str,
+    },
+    /// The database does not tell the time.
+    #[error("cannot ask the database for the time: {0}")]
+    Time(String),
     /// A setting of a service cannot be used.
     #[error("in section {0}: {1}")]
     Section(&'static str, String),

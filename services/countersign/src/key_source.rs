@@ -6,6 +6,9 @@
 //! one fetch in five seconds.
 
 use std::{
+    error::Error as _,
+    fs,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::{Config, Error};
 
@@ -58,7 +61,7 @@ struct News {
 /// Why one auth service was of no use.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("it cannot be reached: {0}")]
+    #[error("it cannot be reached: {}", roots(.0))]
     Unreachable(#[from] tonic::transport::Error),
     #[error("it answers {}: {}", .0.code(), .0.message())]
     Status(#[from] tonic::Status),
@@ -66,6 +69,20 @@ enum Refusal {
     Issuer(String),
     #[error("its answer has no keys, too many, or one that cannot be read")]
     Keys,
+}
+
+/// An error with what is behind it: which certificate is not trusted, for instance.
+fn roots(error: &tonic::transport::Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        source = error.source();
+    }
+    told
 }
 
 impl KeyNews {
@@ -106,13 +123,10 @@ impl KeySource {
     /// A source that fills `ring` from the auth services in the settings.
     ///
     /// # Errors
-    /// [`Error::NoKeySource`], [`Error::KeySource`].
+    /// [`Error::NoKeySource`], [`Error::KeySource`], [`Error::KeySourceCa`].
     pub fn new(config: &Config, ring: KeyRing, news: KeyNews) -> Result<Self, Error> {
-        let timeout = config.keys.timeout;
-        let endpoint = |url: &String| match Endpoint::from_shared(url.clone()) {
-            Ok(endpoint) => Ok(endpoint.connect_timeout(timeout).timeout(timeout)),
-            Err(_) => Err(Error::KeySource(url.clone())),
-        };
+        let tls = tls(config.keys.ca_file.as_deref())?;
+        let endpoint = |url: &String| endpoint(url, &tls, config.keys.timeout);
         let endpoints: Vec<_> =
             config.keys.source.iter().map(endpoint).collect::<Result<_, _>>()?;
         if endpoints.is_empty() {
@@ -194,6 +208,26 @@ impl KeySource {
     }
 }
 
+fn endpoint(url: &str, tls: &ClientTlsConfig, timeout: Duration) -> Result<Endpoint, Error> {
+    let refused = |_| Error::KeySource(url.to_owned());
+    let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(refused)?;
+    if url.starts_with("https://") {
+        endpoint = endpoint.tls_config(tls.clone()).map_err(refused)?;
+    }
+    Ok(endpoint.connect_timeout(timeout).timeout(timeout))
+}
+
+/// Whom to trust: the authorities in this file, or those of the system.
+fn tls(ca: Option<&Path>) -> Result<ClientTlsConfig, Error> {
+    let Some(path) = ca else { return Ok(ClientTlsConfig::new().with_native_roots()) };
+    let refused = |reason| Error::KeySourceCa { path: path.to_owned(), reason };
+    let pem = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(refused("there is no certificate in it".to_owned()));
+    }
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+}
+
 /// When to ask again, where there was a hint `now` and the last round began at `asked`.
 fn after_a_hint(asked: Instant, now: Instant) -> Instant {
     (asked + SPACING).max(now + SPREAD.delay(1))
@@ -201,7 +235,7 @@ fn after_a_hint(asked: Instant, now: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, path::Path};
+    use std::net::SocketAddr;
 
     use countersign_types::Clock;
     use futures::FutureExt;

@@ -6,9 +6,9 @@ use countersign_seal::MasterKey;
 
 use sea_orm::DatabaseConnection;
 
-use crate::{Config, Error, databases, folder::DataFolder};
+use crate::{Config, Error, folder::DataFolder};
 
-/// Reads the master key; makes it where neither it nor the data is there yet. A
+/// Reads the master key; makes it where nothing was sealed with one yet. A
 /// key that is lost is not replaced, wherever the data is kept: a new one could
 /// not open what the old one sealed.
 ///
@@ -16,7 +16,7 @@ use crate::{Config, Error, databases, folder::DataFolder};
 ///
 /// # Errors
 /// [`Error::Seal`] says what is wrong with the file and what to do;
-/// [`Error::Mesh`] where the database cannot be read.
+/// [`Error::Auth`] where the database cannot be read.
 pub async fn open(
     config: &Config,
     folder: Option<&DataFolder>,
@@ -24,10 +24,10 @@ pub async fn open(
 ) -> Result<MasterKey, Error> {
     let in_folder = || folder.map(|folder| folder.file("master.key"));
     let path = config.master_key_file.clone().or_else(in_folder).unwrap_or_default();
-    let key = if databases::is_new(auth).await? {
-        MasterKey::load_or_create(path)
-    } else {
+    let key = if countersign_auth::has_master_key(auth).await? {
         MasterKey::load(path)
+    } else {
+        MasterKey::load_or_create(path)
     };
     Ok(key?)
 }
@@ -61,22 +61,30 @@ mod tests {
         async fn open(&self) -> Result<MasterKey, Error> {
             open(&self.config, Some(&self.folder), &self.databases.auth).await
         }
+
+        /// Tables, and something sealed in them.
+        async fn set_up(&self) -> MasterKey {
+            self.databases.prepare(&self.config).await.unwrap();
+            let key = self.open().await.unwrap();
+            countersign_auth::check_master_key(&self.databases.auth, &key).await.unwrap();
+            key
+        }
     }
 
     #[tokio::test]
     async fn the_first_start_makes_a_key_and_the_second_finds_it() {
         let place = fresh().await;
-        let first = place.open().await.unwrap();
+        let first = place.set_up().await;
         let mode = place.folder.file("master.key").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        place.databases.migrate().await.unwrap();
         assert_eq!(place.open().await.unwrap().id(), first.id());
     }
 
     #[tokio::test]
     async fn a_key_that_is_lost_is_not_replaced() {
         let place = fresh().await;
-        place.databases.migrate().await.unwrap();
+        place.set_up().await;
+        std::fs::remove_file(place.folder.file("master.key")).unwrap();
         let refused = place.open().await.unwrap_err().to_string();
         assert!(refused.contains("put the file that belongs to this data there"), "{refused}");
         assert!(!place.folder.file("master.key").exists());

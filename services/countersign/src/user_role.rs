@@ -52,6 +52,7 @@ impl UserRole {
         let has_place = databases::has_place(&config.database.user);
         let folder = if has_place { None } else { Some(DataFolder::claim(&config.data_dir)?) };
         let db = databases::open(&config.database.user, folder.as_ref(), USER_FILE).await?;
+        let clock = databases::in_time(clock, &db).await?;
         databases::prepare::<Migrator>("user", &db, config).await?;
 
         let bus = bus::open(config).await?;
@@ -73,12 +74,13 @@ impl UserRole {
             keys_known: news.known(),
             revocations: guarding.revocations,
             max_staleness: config.token.max_staleness,
-            clock,
+            clock: clock.clone(),
             ready: sender,
         };
         let tasks = vec![
             Task::new("keys", |cancel| source.run(cancel)),
             Task::new("standing", |cancel| standing.run(cancel)),
+            databases::time(&db, clock),
         ];
         Ok(Self { user, db, bus, ready, tasks, config: config.clone(), folder })
     }

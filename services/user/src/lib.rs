@@ -79,8 +79,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let guard = guard.with_resolver("Profile", OwnedById).record(denied);
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
-    let part =
-        Part::new("user").service(profile_service(Api { outbox }, &guard)).ready(probe.readiness());
+    let part = Part::new("user")
+        .service(profile_service(Api { outbox }, &guard))
+        .ready(probe.readiness())
+        .storage(probe.presence());
     Ok(Service { part, relay, consumers, chain, denials, probe })
 }
 

@@ -6,6 +6,7 @@ mod split;
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -35,22 +36,24 @@ struct System {
     /// The database of auth, as a replica has it.
     db: DatabaseConnection,
     /// What moves events by hand; none where they move by themselves.
-    steps: Option<Steps>,
+    steps: Option<Arc<Steps>>,
     /// Held until the end, where it does not belong to a server.
     _folder: Option<DataFolder>,
 }
 
 impl Running {
-    pub(super) async fn start(place: &Place, mut config: Config, clock: Clock) -> Self {
+    /// Every second replica goes by the second clock.
+    pub(super) async fn start(place: &Place, mut config: Config, clocks: [Clock; 2]) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let started = if place.topology == Topology::Embedded {
+            let [clock, _] = clocks;
             runtime.spawn(async move { embedded::start(&config, clock).await })
         } else {
             config.keys.refresh_interval = Duration::from_secs(1);
             let folders = [place.folder_of("auth"), place.folder_of("user")];
             let replicas = place.topology.replicas();
-            runtime.spawn(async move { split::start(config, folders, replicas, clock).await })
+            runtime.spawn(async move { split::start(config, folders, replicas, clocks).await })
         };
         let system = started.await.expect("the system starts");
         Self { system, runtime }
@@ -72,8 +75,11 @@ impl Running {
 
     /// Brings every event to everybody, or waits until it has come.
     pub(super) async fn settle(&self, place: &Place) {
-        if let Some(steps) = &self.system.steps {
-            return steps.settle().await;
+        if let Some(steps) = self.system.steps.clone() {
+            // On the runtime of the system: what a step has used goes back to its
+            // pool there, whatever becomes of the test's.
+            let settled = self.runtime.spawn(async move { steps.settle().await });
+            return settled.await.expect("the system settles");
         }
         let ledger = place.ledger().await;
         let deadline = Instant::now() + PATIENCE;

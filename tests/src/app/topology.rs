@@ -1,6 +1,6 @@
 //! How the system of a test is spread out, and where it keeps its data.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::PathBuf};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::PathBuf, time::Duration};
 
 use countersign::Config;
 use countersign_seal::MasterKey;
@@ -22,6 +22,18 @@ pub enum Topology {
     SplitSqlite,
     /// Two replicas of each service on PostgreSQL, with JetStream.
     SplitPostgres,
+}
+
+/// Engines and clocks in place of those that the tests share.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The URL of any database on a PostgreSQL, for a topology that has one.
+    pub database: Option<String>,
+    /// The URL of a nats-server, for a topology that has one.
+    pub broker: Option<String>,
+    /// Replicas go by clocks of the machine, of which each second one is so far
+    /// ahead. The hand of the test moves nothing then.
+    pub skew: Option<Duration>,
 }
 
 /// What stays when the system starts again.
@@ -46,7 +58,7 @@ impl Topology {
 }
 
 impl Place {
-    pub(super) async fn new(topology: Topology) -> Self {
+    pub(super) async fn new(topology: Topology, around: Surroundings) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut place = Self {
             topology,
@@ -58,10 +70,19 @@ impl Place {
         if topology != Topology::Embedded {
             let key = place.file("master.key");
             MasterKey::create(key).expect("a master key can be made");
-            place.broker = Some(shared::nats().await);
+            place.broker = match around.broker {
+                None => Some(shared::nats().await),
+                own => own,
+            };
         }
         if topology == Topology::SplitPostgres {
-            place.databases = Some([NewDatabase::create().await, NewDatabase::create().await]);
+            place.databases = Some(match around.database {
+                None => [NewDatabase::create().await, NewDatabase::create().await],
+                Some(server) => [
+                    NewDatabase::create_at(server.clone()).await,
+                    NewDatabase::create_at(server).await,
+                ],
+            });
         }
         place
     }

@@ -36,6 +36,8 @@ pub struct Nats {
     /// Where the store is, if it has a disk of its own.
     disk: Option<Disk>,
     ports: Ports,
+    /// Lines of its configuration beyond those that every server has.
+    extra: String,
     server: Option<Server>,
 }
 
@@ -83,6 +85,17 @@ impl Nats {
         nats
     }
 
+    /// The same with these lines in its configuration.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_with(extra: String) -> Self {
+        let alone = Self::new("alone", None, Ports::default(), Storage::Shared).await;
+        let mut nats = Self { extra, ..alone };
+        nats.restart().await;
+        nats
+    }
+
     async fn new(
         name: &str,
         routes: Option<Vec<SocketAddr>>,
@@ -94,7 +107,8 @@ impl Nats {
             Storage::Shared => None,
             Storage::Own => Some(Disk::mount(&store_in(folder.path()), DISK).await),
         };
-        Self { name: name.to_owned(), routes, folder, disk, ports, server: None }
+        let extra = String::new();
+        Self { name: name.to_owned(), routes, folder, disk, ports, extra, server: None }
     }
 
     /// Where clients connect.
@@ -228,6 +242,7 @@ impl Nats {
             listen(monitor),
             self.store().display(),
         );
+        config.push_str(&self.extra);
         if let Some(routes) = &self.routes {
             let routes: Vec<_> = routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
             // Clients are told of no other server: there may be a proxy in front of each.

@@ -28,7 +28,7 @@ pub struct Postgres {
     server: Option<Server>,
 }
 
-/// What becomes of commits when the machine dies.
+/// What becomes of commits when PostgreSQL or the machine dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Safety {
     /// They are on the disk, as in production.

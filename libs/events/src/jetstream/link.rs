@@ -1,11 +1,11 @@
 //! The connection to the broker, which comes back by itself.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
-use super::JetStreamOptions;
+use super::{JetStreamOptions, complaint::Complaint};
 use crate::{Backoff, Error};
 
 /// Waits between tries to connect: short, and never at the same time as the others.
@@ -41,6 +41,7 @@ pub(super) async fn open(options: &JetStreamOptions) -> Result<Connection, Error
     let (sender, link) = watch::channel(Link { connected: false, number: 0 });
     let (to_outside, connected) = watch::channel(false);
     let teller = Teller { link: sender, connected: to_outside };
+    let complaint = Arc::new(Complaint::default());
     let mut connect = ConnectOptions::new()
         .name("countersign")
         .retry_on_initial_connect()
@@ -48,6 +49,11 @@ pub(super) async fn open(options: &JetStreamOptions) -> Result<Connection, Error
         .connection_timeout(options.request_timeout)
         .request_timeout(Some(options.request_timeout))
         .reconnect_delay_callback(|tries| RECONNECT.delay(u32::try_from(tries).unwrap_or(u32::MAX)))
+        // Asked before each try: the one place that tells why the last one failed.
+        .reconnect_to_server_callback(move |servers, _| {
+            complaint.look(&servers);
+            std::future::ready(None)
+        })
         .event_callback(move |event| {
             teller.tell(&event);
             async {}
@@ -59,9 +65,12 @@ pub(super) async fn open(options: &JetStreamOptions) -> Result<Connection, Error
         })?;
     }
     if let Some(file) = &options.ca_file {
+        readable(file, "-----BEGIN CERTIFICATE-----").await?;
         connect = connect.add_root_certificates(file.clone()).require_tls(true);
     }
     if let Some((certificate, key)) = &options.client_certificate {
+        readable(certificate, "-----BEGIN CERTIFICATE-----").await?;
+        readable(key, "PRIVATE KEY-----").await?;
         connect = connect.add_client_certificate(certificate.clone(), key.clone());
         connect = connect.require_tls(true);
     }
@@ -70,6 +79,20 @@ pub(super) async fn open(options: &JetStreamOptions) -> Result<Connection, Error
         source: Box::new(source),
     })?;
     Ok(Connection { client, link, connected })
+}
+
+/// Refuses at once a PEM file that no try to connect could use.
+async fn readable(file: &Path, mark: &str) -> Result<(), Error> {
+    let refused = |source: Box<dyn std::error::Error + Send + Sync>| Error::Setup {
+        what: format!("the file {} cannot be used", file.display()),
+        source,
+    };
+    let bytes = tokio::fs::read(file).await.map_err(|error| refused(error.into()))?;
+    // Compared as bytes: nothing of a key becomes a text that could be shown.
+    if bytes.windows(mark.len()).any(|window| window == mark.as_bytes()) {
+        return Ok(());
+    }
+    Err(refused(format!("there is no line {mark} in it").into()))
 }
 
 impl Teller {

@@ -6,10 +6,14 @@ use std::time::Duration;
 use countersign_types::{Code, Fault};
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxSqliteError, sqlx};
 
+use super::retry::part_of;
+
+// Each client is told a time of its own, from the span to twice as much: those
+// who were refused together must not come back together.
 /// Another writer is at work, or every connection is taken.
 const SOON: Duration = Duration::from_millis(100);
-/// The database restarts.
-const LATER: Duration = Duration::from_secs(1);
+/// The database restarts, or another one takes its place.
+const LATER: Duration = Duration::from_secs(2);
 /// An operator has to come.
 const MUCH_LATER: Duration = Duration::from_secs(30);
 
@@ -36,17 +40,24 @@ pub fn fault(error: &DbErr) -> Fault {
     } else {
         tracing::warn!(error.kind = kind(error), db.code = code, "the database is not available");
     }
-    let unavailable =
-        |reason, message, span| Fault::new(Code::Unavailable, reason, message).retry_after(span);
     match trouble {
         Trouble::Busy => unavailable("STORAGE_BUSY", "the storage is busy", SOON),
-        Trouble::Away => unavailable("STORAGE_UNAVAILABLE", "the storage is not available", LATER),
+        Trouble::Away => away(),
         Trouble::Full => unavailable("STORAGE_FULL", "the storage is full", MUCH_LATER),
         Trouble::ReadOnly => {
             unavailable("STORAGE_READ_ONLY", "the storage can not be written", MUCH_LATER)
         }
         Trouble::Ours => Fault::internal(),
     }
+}
+
+/// The fault of a call whose database is away.
+pub(crate) fn away() -> Fault {
+    unavailable("STORAGE_UNAVAILABLE", "the storage is not available", LATER)
+}
+
+fn unavailable(reason: &'static str, message: &'static str, span: Duration) -> Fault {
+    Fault::new(Code::Unavailable, reason, message).retry_after(span + part_of(span))
 }
 
 /// Whether the engine undid a transaction because it could not be ordered
@@ -76,16 +87,25 @@ fn trouble(error: &DbErr) -> Trouble {
     if let DbErr::ConnectionAcquire(_) = error {
         return Trouble::Away;
     }
-    match driver(error) {
-        Some(sqlx::Error::PoolTimedOut) => Trouble::Busy,
-        Some(
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed,
-        ) => Trouble::Away,
-        Some(sqlx::Error::Database(database)) => {
+    driver(error).map_or(Trouble::Ours, of_driver)
+}
+
+/// Whether an error of the driver says that the server is not there.
+pub(super) fn is_away(error: &sqlx::Error) -> bool {
+    of_driver(error) == Trouble::Away
+}
+
+fn of_driver(error: &sqlx::Error) -> Trouble {
+    match error {
+        sqlx::Error::PoolTimedOut => Trouble::Busy,
+        // What breaks off in the middle of a message is not understood.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => Trouble::Away,
+        sqlx::Error::Database(database) => {
             let code = database.code();
             let code = code.as_deref().unwrap_or_default();
             if database.try_downcast_ref::<SqlxSqliteError>().is_some() {

@@ -33,7 +33,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// a statement that queues for a table holds up all readers behind it.
 const LIMITS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'";
 /// Codes of PostgreSQL where two make one table at once, `IF NOT EXISTS` or not.
-const MADE_TWICE: [&str; 3] = ["42P07", "23505", "XX000"];
+const MADE_TWICE: [&str; 4] = ["42P07", "42710", "23505", "XX000"];
 
 /// What a migration is doing, for whoever watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

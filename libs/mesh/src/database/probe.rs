@@ -9,10 +9,13 @@ use std::{
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{fault, is_conflict};
+use super::{Presence, fault, is_conflict};
 use crate::Readiness;
 
 /// From the end of one look to the next.
@@ -30,6 +33,7 @@ const BEAT: &str = "INSERT INTO heartbeats (id, beats) VALUES (1, 1) \
 pub struct Probe {
     name: &'static str,
     database: DatabaseConnection,
+    presence: Presence,
     also: Box<dyn Fn() -> bool + Send + Sync>,
     failures: AtomicU32,
     ready: watch::Sender<bool>,
@@ -49,7 +53,8 @@ impl Probe {
         also: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         let (ready, _) = watch::channel(also());
-        Self { name, database, also: Box::new(also), failures: AtomicU32::new(0), ready }
+        let (presence, failures) = (Presence::of(&database), AtomicU32::new(0));
+        Self { name, database, presence, also: Box::new(also), failures, ready }
     }
 
     /// Follows the probe.
@@ -58,16 +63,24 @@ impl Probe {
         self.ready.subscribe().into()
     }
 
-    /// Looks once: one statement. Two failures in a row make the part not
+    /// Whether the server of the database is there, as this probe finds out.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.presence.clone()
+    }
+
+    /// Looks once: one statement, or none where the server is known to be away. Two failures in a row make the part not
     /// ready, one success makes it ready again. Whether it is.
     pub async fn step(&self) -> bool {
-        let failures = if self.beats().await {
+        let beats = !self.presence.is_away() && self.beats().await;
+        let failures = if beats {
             self.failures.store(0, Ordering::Relaxed);
             0
         } else {
+            self.presence.suspect();
             self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
         };
-        let ready = failures < FAILURES && (self.also)();
+        let ready = !self.presence.is_away() && failures < FAILURES && (self.also)();
         let changed = self.ready.send_if_modified(|held| std::mem::replace(held, ready) != ready);
         match (changed, ready) {
             (true, true) => tracing::info!(part = self.name, "ready again"),
@@ -77,19 +90,30 @@ impl Probe {
         ready
     }
 
-    /// Steps every five seconds until `cancel`.
+    /// Steps every five seconds, and at once where the server goes or comes,
+    /// until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
         let steps = async {
+            let mut away = self.presence.changes();
             loop {
                 self.step().await;
-                tokio::time::sleep(INTERVAL).await;
+                tokio::select! {
+                    () = sleep(INTERVAL) => {}
+                    Ok(()) = away.changed() => {}
+                }
             }
         };
-        cancel.run_until_cancelled(steps).await;
+        let looks = self.presence.clone().run(cancel.clone());
+        tokio::join!(looks, cancel.run_until_cancelled(steps));
     }
 
     async fn beats(&self) -> bool {
-        match timeout(PATIENCE, self.database.execute_unprepared(BEAT)).await {
+        let beat = timeout(PATIENCE, self.database.execute_unprepared(BEAT));
+        let done = tokio::select! {
+            done = beat => done,
+            () = self.presence.lost() => return false,
+        };
+        match done {
             Ok(Ok(_)) => true,
             // It lost against another replica's: both got as far as the data.
             Ok(Err(error)) if is_conflict(&error) => true,

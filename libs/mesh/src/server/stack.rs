@@ -1,5 +1,7 @@
 //! The stack that every call passes, as one ordered list.
 
+use std::sync::Arc;
+
 use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
@@ -13,12 +15,13 @@ use super::{
     limit::Limit,
     request_id::RequestId,
     stage::{Request, Response, Stage},
+    storage::{Keeps, Storage},
     trace::Trace,
 };
 use crate::config::ServerConfig;
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
-pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
+pub(super) fn stack(config: &ServerConfig, keeps: Arc<Keeps>, routes: Routes) -> impl Stage {
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
@@ -36,8 +39,10 @@ pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
         .layer(layer_fn(Contain::new))
         // Before the deadline: a call that is shed must cost next to nothing.
         .layer(layer_fn(|next| Limit::new(next, config)))
-        // Last, so that the time counts the work, the reading of the request included.
+        // Above the work, so that the time counts all of it, the reading of the request included.
         .layer(layer_fn(|next| Deadline::new(next, config)))
+        // Last: whoever knows that there is no use in waiting says so before the time is over.
+        .layer(layer_fn(|next| Storage::new(next, Arc::clone(&keeps))))
         .service(Mounted(routes))
 }
 

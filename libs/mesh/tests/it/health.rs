@@ -109,3 +109,21 @@ async fn watches_are_bounded() {
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(reason(&refused), "TOO_MANY_WATCHES");
 }
+
+#[tokio::test]
+async fn a_part_is_ready_when_all_that_it_needs_is() {
+    let (first, readiness) = Readiness::new(true);
+    let (second, also) = Readiness::new(false);
+    let part = Part::new("probe").service(Probe::echo().guarded()).ready(readiness).ready(also);
+    let running = start(&ServerConfig::default(), part).await;
+    let mut health = HealthClient::new(running.channel());
+    for (one, other, serves) in [(true, false, false), (true, true, true), (false, true, false)] {
+        first.send_replace(one);
+        second.send_replace(other);
+        for service in ["", "test.v1.Probe"] {
+            let request = HealthCheckRequest { service: service.to_owned() };
+            let status = health.check(request).await.unwrap().into_inner().status();
+            assert_eq!(status == ServingStatus::Serving, serves, "{service:?}");
+        }
+    }
+}

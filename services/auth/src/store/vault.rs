@@ -4,6 +4,9 @@ use sea_orm::{Set, entity::prelude::*};
 
 use crate::Error;
 
+/// The name of the table.
+pub(crate) const TABLE: &str = "vault";
+
 /// One mark.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "vault")]

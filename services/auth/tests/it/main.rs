@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod clocks;
 mod keys;
 mod lifetimes;
 mod refresh;

@@ -5,7 +5,10 @@ use std::{io::Write, path::Path};
 use countersign_auth::admin;
 use countersign_types::Clock;
 
-use super::password::{self, Source};
+use super::{
+    data,
+    password::{self, Source},
+};
 use crate::{AccountCommand, Config, Error};
 
 pub(super) async fn run(
@@ -15,9 +18,9 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let AccountCommand::Create { email, roles, password_file, password_stdin } = command;
     let password = password::read(&source(password_file.as_deref(), password_stdin))?;
-    let opened = super::open(config).await?;
+    let data = data::auth(config).await?;
 
-    let (db, clock) = (&opened.databases.auth, Clock::system());
+    let (db, clock) = (&data.db, Clock::system());
     // The service takes the password over and wipes it after hashing.
     let (password, given) = (password.as_str().to_owned(), roles.clone());
     let made = admin::create_account(db, &clock, &config.auth, email, password, given);
@@ -27,10 +30,10 @@ pub(super) async fn run(
     })?;
 
     let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
-    let active = if opened.folder.is_alone() {
-        "it is active once a server runs on this data"
-    } else {
-        "it is active in a moment"
+    let active = match data.is_alone {
+        Some(true) => "it is active once a server runs on this data",
+        Some(false) => "it is active in a moment",
+        None => "it is active as soon as both services run",
     };
     writeln!(out, "account {account} is made (roles: {roles}); {active}")?;
     Ok(())

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use countersign_audit::{Break, Flaw, verify};
 
+use super::data::{self, Data};
 use crate::{AuditCommand, Config, Error};
 
 pub(super) async fn run(
@@ -12,10 +13,9 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let AuditCommand::Verify = command;
-    let opened = super::open(config).await?;
     let mut changed = None;
-    for (service, db) in opened.databases.each() {
-        let verdict = verify(db).await?;
+    for Data { service, db, .. } in data::each(config).await? {
+        let verdict = verify(&db).await?;
         writeln!(
             out,
             "{service}: {} entries are sound, {} are not chained yet",

@@ -6,8 +6,11 @@ use std::io::Write;
 use countersign_events::admin::{self, Entry, Filter};
 use countersign_types::{Clock, Timestamp};
 
-use super::{Opened, table};
-use crate::{Config, Databases, DeadLetter, Error, EventsCommand, Since};
+use super::{
+    data::{self, Data},
+    table,
+};
+use crate::{Config, DeadLetter, Error, EventsCommand, Since};
 
 /// The package of our own events; on the command line it goes without saying.
 const PACKAGE: &str = "countersign.events.v1.";
@@ -17,7 +20,7 @@ pub(super) async fn run(
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let Opened { databases, folder: _folder, .. } = super::open(config).await?;
+    let databases = data::each(config).await?;
     match command {
         EventsCommand::List { kind, since, unpublished, limit } => {
             let filter =
@@ -33,9 +36,9 @@ pub(super) async fn run(
     }
 }
 
-async fn list(databases: &Databases, filter: &Filter, out: &mut dyn Write) -> Result<(), Error> {
+async fn list(databases: &[Data], filter: &Filter, out: &mut dyn Write) -> Result<(), Error> {
     let mut entries = Vec::new();
-    for (_, db) in databases.each() {
+    for Data { db, .. } in databases {
         entries.extend(admin::list(db, filter).await?);
     }
     // Ids sort by time, also over two services of one machine.
@@ -63,9 +66,9 @@ fn row(entry: &Entry) -> [String; 7] {
     ]
 }
 
-async fn dead(databases: &Databases, out: &mut dyn Write) -> Result<(), Error> {
+async fn dead(databases: &[Data], out: &mut dyn Write) -> Result<(), Error> {
     let mut letters = Vec::new();
-    for (_, db) in databases.each() {
+    for Data { db, .. } in databases {
         letters.extend(admin::dead(db, admin::LIST_MAX).await?);
     }
     letters.sort_by_key(|letter| letter.time);
@@ -85,12 +88,8 @@ async fn dead(databases: &Databases, out: &mut dyn Write) -> Result<(), Error> {
     Ok(table::print(out, heads, &rows)?)
 }
 
-async fn requeue(
-    databases: &Databases,
-    letter: DeadLetter,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    for (_, db) in databases.each() {
+async fn requeue(databases: &[Data], letter: DeadLetter, out: &mut dyn Write) -> Result<(), Error> {
+    for Data { db, .. } in databases {
         if admin::requeue(db, letter.event, &letter.consumer).await? {
             let DeadLetter { event, consumer } = letter;
             writeln!(out, "event {event} will be delivered to {consumer} once more")?;
@@ -100,8 +99,8 @@ async fn requeue(
     Err(missing(letter))
 }
 
-async fn drop(databases: &Databases, letter: DeadLetter, out: &mut dyn Write) -> Result<(), Error> {
-    for (_, db) in databases.each() {
+async fn drop(databases: &[Data], letter: DeadLetter, out: &mut dyn Write) -> Result<(), Error> {
+    for Data { db, .. } in databases {
         if admin::drop(db, letter.event, &letter.consumer).await? {
             let DeadLetter { event, consumer } = letter;
             writeln!(out, "event {event} is dropped: {consumer} will never see it")?;
@@ -112,13 +111,13 @@ async fn drop(databases: &Databases, letter: DeadLetter, out: &mut dyn Write) ->
 }
 
 async fn replay(
-    databases: &Databases,
+    databases: &[Data],
     since: Timestamp,
     kind: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut replayed = 0;
-    for (_, db) in databases.each() {
+    for Data { db, .. } in databases {
         replayed += admin::replay(db, since, kind).await?;
     }
     writeln!(out, "{replayed} events since {} will be published again", table::time(since))?;

@@ -5,7 +5,7 @@ use std::io::Write;
 use countersign_auth::{Announced, KeyLife, KeyState, admin};
 use countersign_types::{Clock, Timestamp};
 
-use super::{Opened, table};
+use super::{data, table};
 use crate::{Config, Error, KeysCommand};
 
 pub(super) async fn run(
@@ -13,26 +13,25 @@ pub(super) async fn run(
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let opened = super::open(config).await?;
     match command {
-        KeysCommand::List => list(&opened, out).await,
-        KeysCommand::Rotate => rotate(&opened, config, out).await,
+        KeysCommand::List => list(config, out).await,
+        KeysCommand::Rotate => rotate(config, out).await,
     }
 }
 
-async fn list(opened: &Opened, out: &mut dyn Write) -> Result<(), Error> {
+async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
+    let data = data::auth(config).await?;
     let now = Clock::system().now();
-    let keys = admin::list_keys(&opened.databases.auth).await?;
+    let keys = admin::list_keys(&data.db).await?;
     let rows: Vec<_> = keys.iter().map(|key| row(key, now)).collect();
     let heads = ["KEY", "STATE", "ANNOUNCED", "SIGNS", "RETIRES", "REMOVED"];
     Ok(table::print(out, heads, &rows)?)
 }
 
-async fn rotate(opened: &Opened, config: &Config, out: &mut dyn Write) -> Result<(), Error> {
-    let clock = Clock::system();
-    let db = &opened.databases.auth;
-    let Announced { key, is_new } =
-        admin::rotate_keys(db, &opened.master, &clock, &config.auth).await?;
+async fn rotate(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
+    let (data, master) = data::auth_with_key(config).await?;
+    let rotated = admin::rotate_keys(&data.db, &master, &Clock::system(), &config.auth).await?;
+    let Announced { key, is_new } = rotated;
     let done = if is_new { "is announced" } else { "was announced already" };
     writeln!(out, "key {} {done}; it signs from {}", key.key_id, table::time(key.sign_time))?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Where a process without the auth service learns which keys verify tokens.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use countersign_mesh::{Error, config::duration_in_range};
 use schemars::JsonSchema;
@@ -12,8 +12,10 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeysConfig {
-    /// Auth services to fetch the keys from, `http://HOST:PORT`; one that does not answer is passed over. Only a process without the auth service asks.
+    /// Auth services to fetch the keys from, `http://HOST:PORT` or `https://HOST:PORT`; one that does not answer is passed over. Only a process without the auth service asks.
     pub source: Vec<String>,
+    /// A PEM file with the authorities that sign the certificates of those with `https`. Unset: those of the system.
+    pub ca_file: Option<PathBuf>,
     /// How often the keys are fetched, 1s to 1d: at most half of `auth.signing_keys.announce_period`, so that a fetch may fail once and no key is missed.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
@@ -26,7 +28,12 @@ pub struct KeysConfig {
 
 impl Default for KeysConfig {
     fn default() -> Self {
-        Self { source: Vec::new(), refresh_interval: 240 * SECOND, timeout: 3 * SECOND }
+        Self {
+            source: Vec::new(),
+            ca_file: None,
+            refresh_interval: 240 * SECOND,
+            timeout: 3 * SECOND,
+        }
     }
 }
 
@@ -40,12 +47,17 @@ impl KeysConfig {
         let day = 24 * 3600 * SECOND;
         duration_in_range(&key("refresh_interval"), self.refresh_interval, &(SECOND..=day))?;
         duration_in_range(&key("timeout"), self.timeout, &(SECOND / 10..=60 * SECOND))?;
-        let is_url = |url: &&String| url.strip_prefix("http://").is_some_and(|h| !h.is_empty());
-        match self.source.iter().find(|url| !is_url(url)) {
+        let host = |url: &str| {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            rest.is_some_and(|host| !host.is_empty())
+        };
+        match self.source.iter().find(|url| !host(url)) {
             None => Ok(()),
             Some(url) => Err(Error::OutOfRange {
                 key: key("source"),
-                reason: format!("must name auth services as http://HOST:PORT, and has {url:?}"),
+                reason: format!(
+                    "must name auth services as http://HOST:PORT or https://HOST:PORT, and has {url:?}"
+                ),
             }),
         }
     }

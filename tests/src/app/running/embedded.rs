@@ -1,5 +1,7 @@
 //! Everything in one process, stepped by hand.
 
+use std::sync::Arc;
+
 use countersign::{Config, Embedded};
 use countersign_audit::Denials;
 use countersign_events::{Consumer, Relay};
@@ -37,7 +39,7 @@ pub(super) async fn start(config: &Config, clock: Clock) -> System {
         auth: vec![address],
         user: vec![address],
         db: databases.auth,
-        steps: Some(steps),
+        steps: Some(Arc::new(steps)),
         _folder: Some(folder),
     }
 }

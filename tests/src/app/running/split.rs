@@ -23,7 +23,7 @@ pub(super) async fn start(
     config: Config,
     folders: [PathBuf; 2],
     replicas: usize,
-    clock: Clock,
+    clocks: [Clock; 2],
 ) -> System {
     let [auth_folder, user_folder] = folders;
     let (auth, auth_listeners) = listen(replicas).await;
@@ -33,13 +33,13 @@ pub(super) async fn start(
 
     let auth_config = Config { data_dir: auth_folder, ..config.clone() };
     let mut db = None;
-    for listener in auth_listeners {
+    for (listener, clock) in auth_listeners.into_iter().zip(clocks.iter().cycle()) {
         let role = patiently(|| AuthRole::build(&auth_config, clock.clone())).await;
         db = Some(role.db.clone());
         tokio::spawn(role.serve(listener, CancellationToken::new()));
     }
     let user_config = Config { data_dir: user_folder, ..config };
-    for listener in user_listeners {
+    for (listener, clock) in user_listeners.into_iter().zip(clocks.iter().cycle()) {
         let role = patiently(|| UserRole::build(&user_config, clock.clone())).await;
         tokio::spawn(role.serve(listener, CancellationToken::new()));
     }
