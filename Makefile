@@ -62,8 +62,9 @@ status: ## tell how they are, and where their logs are
 # Check
 
 .PHONY: test
-test: contracts crypto $(TOOLS) former ## lint the contracts, build everything, run every test
+test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run every test
 	$(CARGO) build --workspace --all-targets
+	@$(MAKE) former
 	$(CARGO) test --workspace
 
 .PHONY: crash
@@ -119,18 +120,24 @@ image: $(TOOLS) ## release the contracts: later changes may only add to them
 .PHONY: former
 former: $(FORMER_STAMP) ## build the former release, for the tests of upgrades
 
-# In our own target folder, where it finds the dependencies built. A copy of the
-# tree without its history has no former release: it is upgraded from itself.
+# In a target folder of its own: its packages are called like ours. It begins
+# with the dependencies that are built here. A copy of the tree without its
+# history has no former release: it is upgraded from itself.
 $(FORMER_STAMP):
-	@rm -rf .tools/former && mkdir -p .tools/former/tree
+	@rm -rf .tools/former && mkdir -p .tools/former/tree .tools/former/target/debug
 	@if git cat-file -e '$(FORMER)^{commit}' 2>/dev/null; then \
-		git archive $(FORMER) | tar -x -C .tools/former/tree; \
-		$(CARGO) build --workspace --bins --manifest-path .tools/former/tree/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}"; \
+		git archive $(FORMER) | tar -xm -C .tools/former/tree; \
+		cp -a $(dir $(BINARY)).fingerprint $(dir $(BINARY))build .tools/former/target/debug/; \
+		cp -al $(dir $(BINARY))deps .tools/former/target/debug/; \
+		rm -rf .tools/former/target/debug/*/*countersign*; \
+		$(CARGO) build --workspace --bins --manifest-path .tools/former/tree/Cargo.toml --target-dir .tools/former/target; \
+		cp .tools/former/target/debug/countersign .tools/former/; \
 	else \
 		echo 'no history here: upgrades start from this very tree' >&2; \
 		$(CARGO) build --workspace --bins; \
+		cp $(BINARY) .tools/former/; \
 	fi
-	@cp $(BINARY) .tools/former/countersign && rm -rf .tools/former/tree
+	@rm -rf .tools/former/tree .tools/former/target
 	@touch $@
 
 .PHONY: tools
