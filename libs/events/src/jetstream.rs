@@ -185,11 +185,9 @@ impl JetStream {
     /// The stream as it is now.
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         self.check().await?;
-        self.stream()
-            .await?
-            .get_info()
-            .await
-            .map_err(|error| Error::broker("the stream cannot be looked up", error))
+        let stream = self.stream().await?;
+        let info = self.on_one_connection(stream.get_info()).await?;
+        info.map_err(|error| Error::broker("the stream cannot be looked up", error))
     }
 
     /// Makes the work go on until `cancel`, with a wait after each failure.

@@ -39,7 +39,9 @@ impl JetStream {
     /// Whether the service has marked this stream.
     pub(crate) async fn is_marked(&self, source: &str, created: Timestamp) -> Result<bool, Error> {
         let stream = self.stream().await?;
-        match stream.get_last_raw_message_by_subject(&self.options.mark(source)).await {
+        let subject = self.options.mark(source);
+        let looking = stream.get_last_raw_message_by_subject(&subject);
+        match self.on_one_connection(looking).await? {
             Ok(mark) => Ok(is_for(&mark.headers, created)),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
             Err(error) => Err(Error::broker("the stream cannot be read", error)),
@@ -62,8 +64,11 @@ impl JetStream {
         headers.insert(STREAM_CREATED, created.as_micros().to_string());
         let message = PublishMessage::build().headers(headers);
         let failed = |error| Error::broker("the stream cannot be marked", error);
-        let sent = self.context.send_publish(self.options.mark(source), message).await;
-        sent.map_err(failed)?.await.map_err(failed)?;
+        let marking = async {
+            let sent = self.context.send_publish(self.options.mark(source), message).await;
+            sent.map_err(failed)?.await.map_err(failed)
+        };
+        self.on_one_connection(marking).await??;
         tracing::info!(source, "the stream has what followers need");
         Ok(())
     }

@@ -53,6 +53,10 @@ impl JetStream {
         first: i64,
         last: i64,
     ) -> Result<HashSet<Uuid>, Error> {
+        self.on_one_connection(self.read_ids(source, first, last)).await?
+    }
+
+    async fn read_ids(&self, source: &str, first: i64, last: i64) -> Result<HashSet<Uuid>, Error> {
         let mut ids = HashSet::new();
         let last = u64::try_from(last).unwrap_or(0);
         let config = pull::Config {
