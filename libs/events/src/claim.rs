@@ -289,14 +289,24 @@ pub(crate) async fn publish_again(
     Ok(updated.rows_affected)
 }
 
-/// Whether anything that the stream had before is to go there ahead of the rest.
-pub(crate) async fn refills(db: &DatabaseConnection) -> Result<bool, DbErr> {
+/// Whether anything that happened since `recent` and was in a stream before is
+/// still on its way to this one. It goes ahead of the rest, also where an
+/// operator has all of it published again.
+pub(crate) async fn refills(db: &DatabaseConnection, recent: Timestamp) -> Result<bool, DbErr> {
+    let on_its_way = Condition::all()
+        .add(Column::PublishedTime.is_null())
+        .add(Column::StreamSequence.is_not_null())
+        .add(Column::CreateTime.gte(recent.as_micros()));
+    outbox::Entity::update_many()
+        .col_expr(Column::NextAttemptTime, Expr::value(lane::BULK))
+        .filter(on_its_way.clone())
+        .filter(Column::NextAttemptTime.eq(lane::AGAIN))
+        .exec(db)
+        .await?;
     let row = outbox::Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Column::PublishedTime.is_null())
-        .filter(Column::NextAttemptTime.eq(lane::BULK))
-        .filter(Column::StreamSequence.is_not_null())
+        .filter(on_its_way)
         .limit(1)
         .into_tuple::<Uuid>()
         .one(db)

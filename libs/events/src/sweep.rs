@@ -106,7 +106,7 @@ pub(crate) async fn step(
     state.stream_last = window.last;
     keep(db, holder, state).await?;
     if !swept.more && !broker.is_marked(outbox.source(), window.created).await? {
-        swept.refilling = claim::refills(db).await?;
+        swept.refilling = claim::refills(db, now.minus(FOLLOWED)).await?;
         if !swept.refilling {
             broker.mark(outbox.source(), window.created).await?;
         }

@@ -102,7 +102,29 @@ impl Caller {
     /// The same, at this replica first.
     pub(super) async fn insist_from<T>(
         &mut self,
+        door: usize,
+        what: &str,
+        service: Service,
+        call: impl AsyncFn(Clients) -> Result<T, Status>,
+    ) -> Answer<T> {
+        self.ask(door, false, what, service, call).await
+    }
+
+    /// The same, at this replica and no other: what it knows is in question.
+    pub(super) async fn insist_at<T>(
+        &mut self,
+        door: usize,
+        what: &str,
+        service: Service,
+        call: impl AsyncFn(Clients) -> Result<T, Status>,
+    ) -> Answer<T> {
+        self.ask(door, true, what, service, call).await
+    }
+
+    async fn ask<T>(
+        &mut self,
         mut door: usize,
+        there: bool,
         what: &str,
         service: Service,
         call: impl AsyncFn(Clients) -> Result<T, Status>,
@@ -143,7 +165,9 @@ impl Caller {
             let asked = retry.unwrap_or(Duration::ZERO).min(Duration::from_secs(1));
             // Not to wait for something: so does a polite client.
             tokio::time::sleep(asked.max(self.pause(tries))).await;
-            door = self.dice.below(self.each(service).len());
+            if !there {
+                door = self.dice.below(self.each(service).len());
+            }
         }
         Answer::Silence
     }

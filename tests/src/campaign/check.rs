@@ -62,7 +62,7 @@ async fn person(caller: &mut Caller, record: &Record) {
 async fn profile(caller: &mut Caller, record: &Record, token: &str) {
     for door in 0..caller.each(Service::User).len() {
         let call = async |c: Clients| c.with_token(token).profile("me").await;
-        match caller.insist_from(door, "check profile", Service::User, call).await {
+        match caller.insist_at(door, "check profile", Service::User, call).await {
             Answer::Done(profile) => {
                 if let Err((harm, what)) = record.judge(&profile.bio) {
                     caller.history.find(harm, &record.name, what);
@@ -95,9 +95,13 @@ async fn lives(caller: &mut Caller, session: &Session) {
         caller.history.find(Harm::Doubled, &caller.name, "a session has two live generations");
     }
     for successor in &successors {
-        for c in caller.each(Service::User) {
-            if let Err(status) = c.with_token(&successor.access_token).profile("me").await {
-                caller.wronged("check live session", &reason(&status), &status);
+        for door in 0..caller.each(Service::User).len() {
+            let call = async |c: Clients| c.with_token(&successor.access_token).profile("me").await;
+            let what = "check live session";
+            if let Answer::Refused(reason, status, _) =
+                caller.insist_at(door, what, Service::User, call).await
+            {
+                caller.wronged(what, &reason, &status);
             }
         }
     }
@@ -105,24 +109,36 @@ async fn lives(caller: &mut Caller, session: &Session) {
 
 /// No guard lets the session in, and no refresh revives it.
 async fn has_ended(caller: &mut Caller, session: &Session) {
-    let mut answers = Vec::new();
-    for c in caller.each(Service::User) {
-        answers.push(c.with_token(&session.access_token).profile("me").await.map(|_| ()));
+    let token = session.access_token.as_str();
+    for door in 0..caller.each(Service::User).len() {
+        let call = async |c: Clients| c.with_token(token).profile("me").await;
+        let answer = caller.insist_at(door, "check ended session", Service::User, call).await;
+        must_be_refused(caller, session, answer);
     }
-    for c in caller.each(Service::Auth) {
+    for door in 0..caller.each(Service::Auth).len() {
         // Beyond its guard it would change nothing: the session has ended.
-        answers.push(c.with_token(&session.access_token).logout().await);
-        answers.push(c.refresh(&session.refresh_token).await.map(|_| ()));
+        let call = async |c: Clients| c.with_token(token).logout().await;
+        let answer = caller.insist_at(door, "check ended logout", Service::Auth, call).await;
+        must_be_refused(caller, session, answer);
+        let call = async |c: Clients| c.refresh(&session.refresh_token).await;
+        let answer = caller.insist_at(door, "check ended refresh", Service::Auth, call).await;
+        must_be_refused(caller, session, answer);
     }
-    for answer in answers {
-        let refused = answer.as_ref().err().map(|status| (status.code(), reason(status)));
-        match refused {
-            Some((Code::Unauthenticated, reason))
-                if ["SESSION_REVOKED", "SESSION_ENDED"].contains(&reason.as_str()) => {}
-            other => {
-                let what = format!("session {} has ended, and is answered {other:?}", session.id);
-                caller.history.find(Harm::Lost, &caller.name, what);
-            }
+}
+
+/// Silence was noted already.
+fn must_be_refused<T>(caller: &Caller, session: &Session, answer: Answer<T>) {
+    let refused = match answer {
+        Answer::Done(_) => None,
+        Answer::Refused(reason, status, _) => Some((status.code(), reason)),
+        Answer::Silence => return,
+    };
+    match refused {
+        Some((Code::Unauthenticated, reason))
+            if ["SESSION_REVOKED", "SESSION_ENDED"].contains(&reason.as_str()) => {}
+        other => {
+            let what = format!("session {} has ended, and is answered {other:?}", session.id);
+            caller.history.find(Harm::Lost, &caller.name, what);
         }
     }
 }

@@ -173,6 +173,26 @@ async fn the_sweep_finds_what_a_stream_has_lost_in_its_middle() {
 }
 
 #[tokio::test]
+async fn a_replay_does_not_make_a_lost_stream_pass_for_complete() {
+    let (town, nats) = (Town::new(), Nats::new());
+    let producer = town.producer().await;
+    let bus = Bus::jetstream(nats.options()).await.unwrap();
+    bus.connected().wait_for(|&connected| connected).await.unwrap();
+    for number in 1..=6 {
+        happen(&producer, Uuid::now_v7(), number).await;
+    }
+    let relay = Relay::new(producer.clone(), bus, often());
+    assert_eq!(relay.step().await.unwrap(), 6);
+    server(&nats.options()).await.delete_stream("COUNTERSIGN").await.unwrap();
+    // Before the sweep has seen that anything is missing.
+    assert_eq!(admin::replay(producer.db(), Timestamp::EPOCH, None).await.unwrap(), 6);
+    assert!(relay.sweep_step().await.is_err(), "there is no stream");
+    assert!(relay.sweep_step().await.unwrap().refilling, "it is there again, and empty");
+    assert_eq!(relay.step().await.unwrap(), 6);
+    assert!(!relay.sweep_step().await.unwrap().refilling);
+}
+
+#[tokio::test]
 async fn the_sweep_compares_each_row_once_when_a_power_cut_cannot_take_it_back() {
     let (town, nats) = (Town::new(), Nats::new());
     let (clock, hand) = Clock::manual(Timestamp::from_seconds(1_000_000_000));
