@@ -2,7 +2,7 @@
 //! while the service runs: its relay and consumers find the changes at their
 //! next look.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use countersign_types::{EventId, Timestamp};
 use sea_orm::{
@@ -12,9 +12,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    DeadLetter, Error, Event, dead,
+    Backoff, DeadLetter, Error, Event, dead,
     entity::{dead_letter, outbox, trace},
     lane, listen,
+    reason::is_conflict,
 };
 
 /// The most rows that one call lists.
@@ -22,6 +23,10 @@ pub const LIST_MAX: u64 = 1000;
 
 /// Rows that one statement of a replay changes, so that others can write in between.
 const REPLAY_BATCH: u64 = 1000;
+/// How often a batch is tried at most, and the waits in between.
+const REPLAY_TRIES: u32 = 8;
+const REPLAY_WAIT: Backoff =
+    Backoff { first: Duration::from_millis(10), max: Duration::from_millis(500) };
 
 /// Which events to list; the default is the latest [`LIST_MAX`].
 #[derive(Clone, Debug, Default)]
@@ -151,15 +156,27 @@ pub async fn replay(
             return Ok(replayed);
         };
         after = last;
-        let updated = outbox::Entity::update_many()
-            .col_expr(outbox::Column::PublishedTime, Expr::value(Option::<i64>::None))
-            .col_expr(outbox::Column::NextAttemptTime, Expr::value(lane::AGAIN))
-            .col_expr(outbox::Column::Attempts, Expr::value(0))
-            .filter(outbox::Column::Id.is_in(ids))
-            .exec(db)
-            .await?;
-        replayed += updated.rows_affected;
+        replayed += publish_again(db, &ids).await?;
     }
+}
+
+/// A relay may have some of the rows in hand, in another order: who loses does
+/// it again.
+async fn publish_again(db: &DatabaseConnection, ids: &[Uuid]) -> Result<u64, Error> {
+    let update = outbox::Entity::update_many()
+        .col_expr(outbox::Column::PublishedTime, Expr::value(Option::<i64>::None))
+        .col_expr(outbox::Column::NextAttemptTime, Expr::value(lane::AGAIN))
+        .col_expr(outbox::Column::Attempts, Expr::value(0))
+        .filter(outbox::Column::Id.is_in(ids.iter().copied()));
+    for tries in 1.. {
+        match update.clone().exec(db).await {
+            Err(error) if is_conflict(&error) && tries < REPLAY_TRIES => {
+                tokio::time::sleep(REPLAY_WAIT.delay(tries)).await;
+            }
+            done => return Ok(done?.rows_affected),
+        }
+    }
+    Ok(0)
 }
 
 impl From<outbox::Model> for Entry {

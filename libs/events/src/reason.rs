@@ -11,6 +11,12 @@ pub fn reason(error: &DbErr) -> String {
     code(error).map_or_else(|| kind.to_owned(), |code| format!("{kind}, code {code}"))
 }
 
+/// Whether the engine undid a statement for the sake of another transaction
+/// (PostgreSQL: serialization failure, deadlock): doing it again is right.
+pub(crate) fn is_conflict(error: &DbErr) -> bool {
+    code(error).is_some_and(|code| ["40001", "40P01"].contains(&code.as_str()))
+}
+
 fn kind(error: &DbErr) -> &'static str {
     match error {
         DbErr::ConnectionAcquire(_) => "no free connection",

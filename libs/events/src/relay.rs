@@ -199,6 +199,7 @@ impl Relay {
         match self.sweep_step().await {
             Ok(swept) if swept.more => Duration::ZERO,
             Ok(swept) if swept.refilling => SWEEP_SOON,
+            Ok(swept) if swept.elsewhere => jittered(self.options.lease),
             Ok(_) => jittered(self.options.sweep_interval),
             Err(Error::Away) => jittered(AWAY.max),
             Err(error) => {

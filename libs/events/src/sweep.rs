@@ -52,6 +52,9 @@ pub struct Sweep {
     pub more: bool,
     /// Whether the stream is still to get back what its followers need.
     pub refilling: bool,
+    /// Whether another replica is at it, which may be gone, or of a version that
+    /// marks no stream.
+    pub elsewhere: bool,
 }
 
 /// A published row's id, when it was published, and where.
@@ -64,7 +67,9 @@ pub(crate) async fn step(
     lease: Duration,
 ) -> Result<Sweep, Error> {
     let (db, now) = (outbox.db(), outbox.clock().now());
-    let Some(mut state) = take(db, holder, now, lease).await? else { return Ok(Sweep::default()) };
+    let Some(mut state) = take(db, holder, now, lease).await? else {
+        return Ok(Sweep { elsewhere: true, ..Sweep::default() });
+    };
     let window = broker.window().await?;
     let created = window.created.as_micros();
     let lost = state.stream_created != created || window.last < state.stream_last;
@@ -89,6 +94,7 @@ pub(crate) async fn step(
         missing: 0,
         more: u64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH),
         refilling: false,
+        elsewhere: false,
     };
     if !missing.is_empty() {
         let recent = now.minus(FOLLOWED);

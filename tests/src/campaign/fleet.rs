@@ -3,10 +3,18 @@
 mod member;
 mod plan;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use countersign_mesh::health::v1::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use super::caller::{Doors, LONGEST};
-use crate::{Edition, Executable, Folder, Ledger, Proxy, Weather};
+use crate::{Clients, Edition, Executable, Folder, Ledger, Proxy, Weather};
 use member::{Member, Program};
 
 pub use plan::Layout;
@@ -106,6 +114,10 @@ impl Fleet {
     /// It never comes up.
     pub(super) async fn start(&mut self, member: usize) {
         let address = self.members[member].start(Instant::now() + LONGEST).await;
+        self.lead_to(member, address);
+    }
+
+    fn lead_to(&self, member: usize, address: SocketAddr) {
         for wire in self.wires.iter().chain(&self.sound).filter(|wire| wire.to == member) {
             wire.proxy.lead_to(address);
         }
@@ -117,7 +129,7 @@ impl Fleet {
     }
 
     /// Starts a process and ends it in the midst of that, where it is one of ours.
-    pub(super) async fn start_and_kill(&self, member: usize, after: std::time::Duration) {
+    pub(super) async fn start_and_kill(&self, member: usize, after: Duration) {
         if let Program::Server { executable, .. } = &self.members[member].program {
             executable.start_and_kill(after).await;
         }
@@ -221,13 +233,19 @@ impl Fleet {
         unruly
     }
 
-    /// Replaces a server as a rolling upgrade does: the new one is up before
+    /// Replaces a server as a rolling upgrade does: the new one serves before
     /// the wires lead there, and only then the old one is asked to leave. Returns
     /// whether that left in good order.
     pub(super) async fn replace(&mut self, member: usize, edition: Edition) -> bool {
         let Some(old) = self.members[member].leave_running() else { return true };
         self.members[member].turn_into(edition);
-        self.start(member).await;
+        let deadline = Instant::now() + LONGEST;
+        let address = self.members[member].start(deadline).await;
+        while !serves(address).await {
+            assert!(Instant::now() < deadline, "{} does not serve", self.members[member].name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.lead_to(member, address);
         old.stop().await
     }
 
@@ -252,4 +270,11 @@ impl Fleet {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
+}
+
+/// Whether the server says that it takes calls, as an orchestrator asks it.
+async fn serves(address: SocketAddr) -> bool {
+    let mut health = HealthClient::new(Clients::of(address).channel());
+    let answer = health.check(HealthCheckRequest::default()).await;
+    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
 }
