@@ -41,7 +41,7 @@ CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) -
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Use
 
@@ -98,7 +98,7 @@ contracts: $(TOOLS) ## check the contracts, also against the committed image
 k8s-check: build $(TOOLS) $(K8S_TOOLS) ## render the manifests and hold them against every rule, offline
 	$(K8S_VENV)/bin/hadolint k8s/Dockerfile
 	KUBECTL=$(K8S_VENV)/bin/kubectl CHECKOV=$(K8S_VENV)/bin/checkov COUNTERSIGN=$(BINARY) GRPCURL=$(GRPCURL) \
-		PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python k8s/check/test_overlays.py
+		PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python -m unittest discover --start-directory k8s/check
 
 # With a second provider in the tree rustls panics at its first use.
 .PHONY: crypto

@@ -88,7 +88,3 @@ class Checkov(unittest.TestCase):
             {"dev": RENDERED["dev"].replace("privileged: false", "privileged: true")}
         )
         self.assertFalse(passes)
-
-
-if __name__ == "__main__":
-    unittest.main()
