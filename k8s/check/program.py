@@ -32,6 +32,12 @@ class Program:
             for variable in re.findall(r"`(COUNTERSIGN_[A-Z_]+)`", variables)
         }
 
+    @cache
+    def keys(self):
+        """The names of all settings, as a file of settings has them."""
+        page = self.run(["config", "--reference"], {}).stdout
+        return frozenset(re.findall(r"^\| `([^`]+)` \|", page, flags=re.MULTILINE))
+
     def refusal(self, environment):
         """What it says of these variables, where it does not take them."""
         return self.refusal_of(tuple(sorted(environment.items())))
