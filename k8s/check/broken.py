@@ -85,6 +85,7 @@ BROKEN = [
     ("a commit on one machine", "prod", "schema", remove(lambda o: spec(o, "Cluster", "auth-db")["postgresql"], "synchronous")),
     ("a stream in memory", "prod", "schema", remove(lambda o: spec(o, "Stream", "events"), "storage")),
     ("a schedule of five fields", "prod", "schema", change(lambda o: spec(o, "ScheduledBackup", "auth-db"), "schedule", "0 2 * * *")),
+    ("a backup in the clear", "prod", "schema", remove(lambda o: spec(o, "ObjectStore", "backups")["configuration"]["data"], "encryption")),
     # kube-linter.
     ("a Service for nobody", "prod", "dangling-service", change(lambda o: spec(o, "Service", "auth"), "selector", {"app": "x"})),
     ("the old name of a field", "prod", "deprecated-service-account-field", change(pod, "serviceAccount", "auth")),
