@@ -5,6 +5,7 @@
 
 use cedar_policy::{Context, Decision, Entities, Entity, EntityId, EntityUid, Request, Response};
 use countersign_types::{Code, Fault};
+use tokio::time::timeout;
 
 use crate::{
     Attributes, Denial, Guard,
@@ -68,7 +69,22 @@ impl Guard {
             );
             return Err(Fault::internal());
         };
-        resolver.resolve(id).await
+        match timeout(self.core.resolver_timeout, resolver.resolve(id)).await {
+            Ok(Ok(attributes)) => Ok(attributes),
+            Ok(Err(fault)) => Err(unresolved(rpc, fault)),
+            Err(_) => {
+                tracing::warn!(
+                    rpc.method = rpc,
+                    resource.type = gate.resource,
+                    "the attributes of a resource did not come in time"
+                );
+                Err(Fault::new(
+                    Code::DeadlineExceeded,
+                    "RESOLVER_TOO_SLOW",
+                    "what the policies ask of the resource was not known in time",
+                ))
+            }
+        }
     }
 
     fn evaluate(
@@ -130,6 +146,21 @@ impl Guard {
         };
         self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
+    }
+}
+
+/// What a resolver says of a resource would tell a caller who may not see it
+/// that it exists: only that it can not be looked up now is passed on.
+fn unresolved(rpc: &'static str, fault: Fault) -> Fault {
+    match fault.code {
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Internal => {
+            fault
+        }
+        _ => {
+            tracing::error!(rpc.method = rpc, reason = fault.reason, "a resolver failed");
+            let message = "what the policies ask of the resource can not be looked up";
+            Fault::new(Code::Unavailable, "RESOLVER_FAILED", message)
+        }
     }
 }
 

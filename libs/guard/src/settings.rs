@@ -20,6 +20,11 @@ pub struct Settings {
     pub cache_capacity: u64,
     /// Octets of the longest message that a guarded service decodes.
     pub max_message_bytes: usize,
+    /// How long the first message of a stream may take that has to name its
+    /// resource. The call is answered DEADLINE_EXCEEDED then.
+    pub first_message_timeout: Duration,
+    /// How long a resolver may take. The call is answered DEADLINE_EXCEEDED then.
+    pub resolver_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -31,6 +36,8 @@ impl Default for Settings {
             leeway: Duration::from_secs(5),
             cache_capacity: 10_000,
             max_message_bytes: 1024 * 1024,
+            first_message_timeout: Duration::from_secs(10),
+            resolver_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -87,10 +87,22 @@ impl Tokens {
         };
         if !principal.key_is_in(&self.keys) {
             self.cache.invalidate(&digest);
+        }
+        self.hold(&principal, now)?;
+        Ok(principal)
+    }
+
+    /// Whether a token that was verified before holds now.
+    pub(crate) fn hold(&self, principal: &Principal, now: Timestamp) -> Result<(), Fault> {
+        if !principal.key_is_in(&self.keys) {
             return Err(refusal(Error::UnknownKey));
         }
-        self.expect.check(&principal.claims, now).map_err(refusal)?;
-        Ok(principal)
+        self.expect.check(&principal.claims, now).map_err(refusal)
+    }
+
+    /// How long it holds at most.
+    pub(crate) fn remaining(&self, principal: &Principal, now: Timestamp) -> Duration {
+        principal.claims.expires_at.plus(self.expect.leeway).since(now)
     }
 
     /// A key that is not here may have come to be since the keys were fetched.

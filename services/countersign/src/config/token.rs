@@ -86,6 +86,7 @@ impl TokenConfig {
             leeway: self.leeway,
             cache_capacity: self.cache_capacity.into(),
             max_message_bytes: usize::try_from(server.max_message_bytes).unwrap_or(usize::MAX),
+            ..Settings::default()
         }
     }
 }
