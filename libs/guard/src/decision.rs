@@ -38,12 +38,7 @@ impl Guard {
         let reasons = || response.diagnostics().reason().map(ToString::to_string).collect();
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
         if !failed.is_empty() {
-            tracing::error!(
-                target: "countersign::decision",
-                policies = ?failed,
-                rpc.method = rpc,
-                "policies failed to evaluate"
-            );
+            self.core.recorder.erred(rpc, &failed);
             return Err(self.deny(rpc, gate, principal, id, failed));
         }
         match response.decision() {

@@ -1,6 +1,6 @@
 //! The guard itself: what its parts share, and the way of a call through them.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use cedar_policy::Authorizer;
 use countersign_types::{Clock, Code, Denial, Fault};
@@ -111,7 +111,12 @@ impl Guard {
     }
 
     /// Steps 1 to 3, before the message is decoded.
-    pub(crate) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, Fault> {
+    pub(crate) fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Result<Admission, Fault> {
         let core = &self.core;
         let Some(rule) = core.rules.of_path(path) else {
             core.recorder.unknown_rpc();
@@ -123,15 +128,20 @@ impl Guard {
         };
         let principal = match rule.gate {
             Gate::Public => None,
-            Gate::Policy(_) => Some(self.authenticate(headers)?),
+            Gate::Policy(_) => Some(self.authenticate(headers, peer)?),
         };
         Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
     }
 
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
+    pub(crate) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Result<Arc<Principal>, Fault> {
         let core = &self.core;
         core.is_able()?;
-        let principal = core.tokens.principal(headers, core.clock.now(), &core.recorder)?;
+        let (peer, now) = (peer.map(|peer| peer.ip()), core.clock.now());
+        let principal = core.tokens.principal(headers, peer, now, &core.recorder)?;
         core.is_live(&principal)?;
         Ok(principal)
     }

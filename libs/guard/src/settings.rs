@@ -25,6 +25,12 @@ pub struct Settings {
     pub first_message_timeout: Duration,
     /// How long a resolver may take. The call is answered DEADLINE_EXCEEDED then.
     pub resolver_timeout: Duration,
+    /// Tokens with a bad signature, or good only elsewhere or in the past, that
+    /// are verified for one peer (an IPv4 address or an IPv6 /64) in a second,
+    /// four times as many at once. Beyond that, new tokens of this peer are
+    /// answered RESOURCE_EXHAUSTED, and remembered ones go on. 0 sets no limit:
+    /// for guards behind a proxy, to which all calls come from one address.
+    pub bad_tokens_per_second: u32,
 }
 
 impl Default for Settings {
@@ -38,6 +44,7 @@ impl Default for Settings {
             max_message_bytes: 1024 * 1024,
             first_message_timeout: Duration::from_secs(10),
             resolver_timeout: Duration::from_secs(5),
+            bad_tokens_per_second: 50,
         }
     }
 }

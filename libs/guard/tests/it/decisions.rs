@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_guard::{Guard, OwnedById};
+use countersign_guard::{Guard, OwnedById, Settings};
 use countersign_types::{Timestamp, UserId};
 use tokio::sync::mpsc;
 use tonic::Code;
@@ -92,6 +92,31 @@ async fn the_fault_of_a_resolver_ends_the_call() {
     let world = World::default();
     let answer = world.call(GET, &world.token(), "broken").await;
     assert_eq!(refusal(&answer), (Code::Unavailable, "STORE_AWAY".to_owned()));
+}
+
+#[tokio::test]
+async fn a_resolver_that_tells_of_existence_is_not_repeated() {
+    let world = World::default();
+    let answer = world.call(GET, &world.token(), "told").await;
+    assert_eq!(refusal(&answer), (Code::Unavailable, "RESOLVER_FAILED".to_owned()));
+}
+
+#[tokio::test]
+async fn a_slow_resolver_ends_the_call_and_permits_nothing() {
+    let mut world = World::default();
+    let settings = Settings { resolver_timeout: Duration::from_millis(10), ..settings() };
+    let guard = Guard::builder(settings)
+        .rules(RULES)
+        .policies(SCHEMA, &[("things.cedar", POLICIES)])
+        .keys(world.ring.clone())
+        .revocations(world.revocations.clone())
+        .clock(world.now());
+    world.guard = guard.build().unwrap().with_resolver("Thing", world.things.clone());
+    let answer = world.call(GET, &world.token(), "slow").await;
+    assert_eq!(refusal(&answer), (Code::DeadlineExceeded, "RESOLVER_TOO_SLOW".to_owned()));
+    // What needs no attributes needs no resolver.
+    let admin = world.token_of_role(&["admin"]);
+    assert!(world.call(PURGE, &admin, "slow").await.is_ok());
 }
 
 #[tokio::test]
