@@ -1,0 +1,33 @@
+//! What the bus tells of sessions that were ended.
+
+use std::time::Duration;
+
+use countersign_contracts::events::v1::SessionRevoked;
+use countersign_events::{Bus, Event, Follower, Following};
+use countersign_guard::Revocations;
+use countersign_tokens::MAX_TOKEN_LIFE;
+use countersign_types::SessionId;
+
+const REVOKED: &str = "countersign.events.v1.SessionRevoked";
+
+/// Puts what `bus` tells into `revocations`, from the longest life of a token
+/// back. An entry is kept for `token_life` from the revocation on; `leeway` is
+/// that of the guard.
+pub fn follow_revocations(
+    bus: &Bus,
+    revocations: &Revocations,
+    token_life: Duration,
+    leeway: Duration,
+) -> Following {
+    let told = revocations.clone();
+    let revoke = move |event: &Event| match session(event) {
+        Some(session) => told.revoke_session(session, event.time.plus(token_life)),
+        None => tracing::error!(event.id = %event.id, "a revocation cannot be read"),
+    };
+    let horizon = MAX_TOKEN_LIFE + leeway;
+    bus.follow(Follower::new("guard.revocations", &[REVOKED], horizon, revoke))
+}
+
+fn session(event: &Event) -> Option<SessionId> {
+    event.decode::<SessionRevoked>().ok()?.session_id.parse().ok()
+}
