@@ -130,7 +130,7 @@ fn reference(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::fuzz::cases(96))]
 
     #[test]
     fn the_indexed_policies_decide_like_all_policies(

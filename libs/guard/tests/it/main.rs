@@ -5,6 +5,7 @@ mod alarm;
 mod decisions;
 mod differential;
 mod entering;
+mod fuzz;
 mod interceptor;
 mod mounting;
 mod policies;
