@@ -3,7 +3,7 @@
 //! Default deny. Cedar itself skips a policy whose evaluation fails, even a
 //! `forbid`; here any failure denies.
 
-use cedar_policy::{Context, Decision, Entities, Entity, EntityId, EntityUid, Request, Response};
+use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
 use countersign_types::{Code, Fault};
 use tokio::time::timeout;
 
@@ -31,11 +31,12 @@ impl Guard {
         } else {
             None
         };
-        let Ok(response) = self.evaluate(gate, principal, id, attributes) else {
+        let evaluate = |set| self.evaluate(gate, set, principal, id, attributes.as_ref());
+        let Ok(response) = evaluate(gate.policies.set()) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
-        let reasons = || response.diagnostics().reason().map(ToString::to_string).collect();
+        let reasons: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
         if !failed.is_empty() {
             self.core.recorder.erred(rpc, &failed);
@@ -44,9 +45,20 @@ impl Guard {
         match response.decision() {
             Decision::Allow => {
                 self.core.recorder.permitted(rpc);
-                Ok(reasons())
+                Ok(reasons)
             }
-            Decision::Deny => Err(self.deny(rpc, gate, principal, id, reasons())),
+            Decision::Deny => {
+                let needs = gate.policies.step_up().filter(|step_up| {
+                    step_up.explains(&reasons)
+                        && evaluate(step_up.rest()).is_ok_and(|r| permits(&r))
+                });
+                let needs = needs.map(|step_up| step_up.needs(&reasons));
+                let denied = self.deny(rpc, gate, principal, id, reasons);
+                Err(match needs {
+                    None => denied,
+                    Some(needs) => step_up_required(needs),
+                })
+            }
         }
     }
 
@@ -85,9 +97,10 @@ impl Guard {
     fn evaluate(
         &self,
         gate: &PolicyGate,
+        set: &PolicySet,
         principal: &Principal,
         id: &str,
-        attributes: Option<Attributes>,
+        attributes: Option<&Attributes>,
     ) -> Result<Response, Unusable> {
         let resource =
             EntityUid::from_type_name_and_id(gate.resource_type.clone(), EntityId::new(id));
@@ -109,18 +122,14 @@ impl Guard {
         };
         let mut further: Vec<Entity> = gate.policies.action().cloned().into_iter().collect();
         if let Some(attributes) = attributes {
-            let attributes = attributes.into_cedar(&self.core.types);
+            let attributes = attributes.clone().into_cedar(&self.core.types);
             further.push(Entity::new(resource, attributes, [].into()).map_err(|_| Unusable)?);
         }
         if further.is_empty() {
-            return Ok(self.authorize(gate, &request, base));
+            return Ok(self.core.authorizer.is_authorized(&request, set, base));
         }
         let entities = base.clone().add_entities(further, None).map_err(|_| Unusable)?;
-        Ok(self.authorize(gate, &request, &entities))
-    }
-
-    fn authorize(&self, gate: &PolicyGate, request: &Request, entities: &Entities) -> Response {
-        self.core.authorizer.is_authorized(request, gate.policies.set(), entities)
+        Ok(self.core.authorizer.is_authorized(&request, set, &entities))
     }
 
     fn deny(
@@ -142,6 +151,15 @@ impl Guard {
         self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
     }
+}
+
+fn permits(response: &Response) -> bool {
+    response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+}
+
+fn step_up_required(needs: String) -> Fault {
+    let message = "the call needs a more recent or a stronger proof of who calls";
+    Fault::new(Code::PermissionDenied, "STEP_UP_REQUIRED", message).with("step_up", needs)
 }
 
 /// What a resolver says of a resource would tell a caller who may not see it
