@@ -209,6 +209,8 @@ fn after_a_hint(asked: Instant, now: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use countersign_contracts::auth::v1 as auth;
     use countersign_tokens::SigningKey;
     use futures::FutureExt;
@@ -230,9 +232,9 @@ mod tests {
         let news = KeyNews::new(&options);
         let source = KeySource::new(&options, "us", KeyRing::default(), news).unwrap();
         let good = SigningKey::generate().unwrap().verification_key().paserk();
-        assert_eq!(source.read(answer("us", &[good.clone()])).unwrap().len(), 1);
+        assert_eq!(source.read(answer("us", slice::from_ref(&good))).unwrap().len(), 1);
         for refused in [
-            answer("others", &[good.clone()]),
+            answer("others", slice::from_ref(&good)),
             answer("us", &[]),
             answer("us", &[good.clone(), "k4.public.nonsense".to_owned()]),
             answer("us", &vec![good; MAX_KEYS + 1]),

@@ -1,6 +1,10 @@
 //! Whatever comes as a token is refused, and nothing panics. `make fuzz` runs
 //! the same for minutes.
-#![expect(clippy::unwrap_used, reason = "what stands around a test may panic like the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what stands around a test may panic like the test"
+)]
 
 use std::{sync::LazyLock, time::Duration};
 

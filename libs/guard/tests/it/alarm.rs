@@ -15,9 +15,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::world::{FRAGILE, World};
 
-/// Name and labels of everything that was counted.
+/// Name and labels.
+type Count = (String, Vec<KeyValue>);
+
+/// Everything that was counted.
 #[derive(Clone, Default)]
-struct Counted(Arc<Mutex<Vec<(String, Vec<KeyValue>)>>>);
+struct Counted(Arc<Mutex<Vec<Count>>>);
 
 struct One(String, Counted);
 

@@ -78,7 +78,7 @@ fn mutated_policies() -> impl Strategy<Value = String> {
                 0 => {
                     text.remove(at);
                 }
-                1 => text[at] = word,
+                1 => drop(text.splice(at..=at, [word])),
                 _ => text.insert(at, word),
             }
         }
