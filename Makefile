@@ -16,6 +16,8 @@ IMAGE := proto/image.binpb
 # The program of that release: upgrades are tried from it.
 FORMER := 271f4de
 FORMER_STAMP := .tools/former/$(FORMER)
+# How often `make fuzz` tries each thing.
+CASES := 20000
 
 # Tools that are no crates, as pinned wheels in a folder of our own. The pins
 # are part of the stamp's name: once it exists, no network is asked again.
@@ -77,6 +79,15 @@ test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run eve
 .PHONY: crash
 crash: build $(TOOLS) ## kill, stop and cut under load, ROUNDS times, and look for what is lost
 	@ROUNDS=$(ROUNDS) SEED=$(SEED) TOPOLOGY=$(TOPOLOGY) $(dir $(BINARY))crash
+
+.PHONY: fuzz
+fuzz: ## throw CASES random tokens, messages and policies at what reads them, for minutes
+	FUZZ_CASES=$(CASES) $(CARGO) test --workspace --test fuzz
+	FUZZ_CASES=$(CASES) $(CARGO) test --workspace --test it -- fuzz:: differential::
+
+.PHONY: bench-guard
+bench-guard: ## measure each step of the guard against its goals
+	$(CARGO) bench --package countersign-guard --bench guard
 
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts

@@ -172,6 +172,12 @@ impl TestApp {
         Clients::to(auth, user)
     }
 
+    /// The settings of the system, such as where its broker is.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shape().config
+    }
+
     /// The hand of the system's clock.
     #[must_use]
     pub fn clock(&self) -> &ClockHand {

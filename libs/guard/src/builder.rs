@@ -121,6 +121,8 @@ impl GuardBuilder {
             recorder: Recorder::new(),
             clock: self.clock,
             max_message_bytes: self.settings.max_message_bytes,
+            first_message_timeout: self.settings.first_message_timeout,
+            resolver_timeout: self.settings.resolver_timeout,
         };
         Ok(Guard::new(core, self.sink))
     }

@@ -3,8 +3,9 @@
 //! Default deny. Cedar itself skips a policy whose evaluation fails, even a
 //! `forbid`; here any failure denies.
 
-use cedar_policy::{Context, Decision, Entities, Entity, EntityId, EntityUid, Request, Response};
+use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
 use countersign_types::{Code, Fault};
+use tokio::time::timeout;
 
 use crate::{
     Attributes, Denial, Guard,
@@ -30,27 +31,34 @@ impl Guard {
         } else {
             None
         };
-        let Ok(response) = self.evaluate(gate, principal, id, attributes) else {
+        let evaluate = |set| self.evaluate(gate, set, principal, id, attributes.as_ref());
+        let Ok(response) = evaluate(gate.policies.set()) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
-        let reasons = || response.diagnostics().reason().map(ToString::to_string).collect();
+        let reasons: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
         if !failed.is_empty() {
-            tracing::error!(
-                target: "countersign::decision",
-                policies = ?failed,
-                rpc.method = rpc,
-                "policies failed to evaluate"
-            );
+            self.core.recorder.erred(rpc, &failed);
             return Err(self.deny(rpc, gate, principal, id, failed));
         }
         match response.decision() {
             Decision::Allow => {
                 self.core.recorder.permitted(rpc);
-                Ok(reasons())
+                Ok(reasons)
             }
-            Decision::Deny => Err(self.deny(rpc, gate, principal, id, reasons())),
+            Decision::Deny => {
+                let needs = gate.policies.step_up().filter(|step_up| {
+                    step_up.explains(&reasons)
+                        && evaluate(step_up.rest()).is_ok_and(|r| permits(&r))
+                });
+                let needs = needs.map(|step_up| step_up.needs(&reasons));
+                let denied = self.deny(rpc, gate, principal, id, reasons);
+                Err(match needs {
+                    None => denied,
+                    Some(needs) => step_up_required(needs),
+                })
+            }
         }
     }
 
@@ -68,15 +76,31 @@ impl Guard {
             );
             return Err(Fault::internal());
         };
-        resolver.resolve(id).await
+        match timeout(self.core.resolver_timeout, resolver.resolve(id)).await {
+            Ok(Ok(attributes)) => Ok(attributes),
+            Ok(Err(fault)) => Err(unresolved(rpc, fault)),
+            Err(_) => {
+                tracing::warn!(
+                    rpc.method = rpc,
+                    resource.type = gate.resource,
+                    "the attributes of a resource did not come in time"
+                );
+                Err(Fault::new(
+                    Code::DeadlineExceeded,
+                    "RESOLVER_TOO_SLOW",
+                    "what the policies ask of the resource was not known in time",
+                ))
+            }
+        }
     }
 
     fn evaluate(
         &self,
         gate: &PolicyGate,
+        set: &PolicySet,
         principal: &Principal,
         id: &str,
-        attributes: Option<Attributes>,
+        attributes: Option<&Attributes>,
     ) -> Result<Response, Unusable> {
         let resource =
             EntityUid::from_type_name_and_id(gate.resource_type.clone(), EntityId::new(id));
@@ -98,18 +122,14 @@ impl Guard {
         };
         let mut further: Vec<Entity> = gate.policies.action().cloned().into_iter().collect();
         if let Some(attributes) = attributes {
-            let attributes = attributes.into_cedar(&self.core.types);
+            let attributes = attributes.clone().into_cedar(&self.core.types);
             further.push(Entity::new(resource, attributes, [].into()).map_err(|_| Unusable)?);
         }
         if further.is_empty() {
-            return Ok(self.authorize(gate, &request, base));
+            return Ok(self.core.authorizer.is_authorized(&request, set, base));
         }
         let entities = base.clone().add_entities(further, None).map_err(|_| Unusable)?;
-        Ok(self.authorize(gate, &request, &entities))
-    }
-
-    fn authorize(&self, gate: &PolicyGate, request: &Request, entities: &Entities) -> Response {
-        self.core.authorizer.is_authorized(request, gate.policies.set(), entities)
+        Ok(self.core.authorizer.is_authorized(&request, set, &entities))
     }
 
     fn deny(
@@ -130,6 +150,30 @@ impl Guard {
         };
         self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
+    }
+}
+
+fn permits(response: &Response) -> bool {
+    response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+}
+
+fn step_up_required(needs: String) -> Fault {
+    let message = "the call needs a more recent or a stronger proof of who calls";
+    Fault::new(Code::PermissionDenied, "STEP_UP_REQUIRED", message).with("step_up", needs)
+}
+
+/// What a resolver says of a resource would tell a caller who may not see it
+/// that it exists: only that it can not be looked up now is passed on.
+fn unresolved(rpc: &'static str, fault: Fault) -> Fault {
+    match fault.code {
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Internal => {
+            fault
+        }
+        _ => {
+            tracing::error!(rpc.method = rpc, reason = fault.reason, "a resolver failed");
+            let message = "what the policies ask of the resource can not be looked up";
+            Fault::new(Code::Unavailable, "RESOLVER_FAILED", message)
+        }
     }
 }
 

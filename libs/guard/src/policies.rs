@@ -3,12 +3,14 @@
 
 mod load;
 mod reads;
+mod step_up;
 
 use std::collections::HashMap;
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Schema};
 
 use crate::{Error, principal::Types};
+use step_up::StepUp;
 
 /// The type of resource of a rule whose resource is the service itself. It has
 /// no attributes.
@@ -36,6 +38,7 @@ pub(crate) struct Policies {
     read_session_age: bool,
     /// The action with the groups that it is in, where it is in any.
     action: Option<Entity>,
+    step_up: Option<StepUp>,
 }
 
 impl Index {
@@ -99,6 +102,7 @@ impl Index {
             set: set.map_err(|error| error.to_string())?,
             read_resource,
             read_session_age,
+            step_up: StepUp::of(policies)?,
             action: if grouped { actions.get(action).cloned() } else { None },
         })
     }
@@ -117,6 +121,11 @@ impl Policies {
     /// Whether a policy reads the age of the session.
     pub(crate) const fn read_session_age(&self) -> bool {
         self.read_session_age
+    }
+
+    /// The policies that ask for a step-up, where there are any.
+    pub(crate) const fn step_up(&self) -> Option<&StepUp> {
+        self.step_up.as_ref()
     }
 
     pub(crate) const fn action(&self) -> Option<&Entity> {

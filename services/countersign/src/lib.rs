@@ -16,10 +16,8 @@ mod embedded;
 mod error;
 mod folder;
 mod guarding;
-mod key_source;
 mod master;
 mod process;
-mod standing;
 mod user_role;
 
 pub use auth_role::AuthRole;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
+use super::step_up;
 use crate::Error;
 
 /// Principal and resource with their attributes are all that a decision has:
@@ -24,6 +25,9 @@ pub(super) fn policies(schema: &Schema, files: &[(String, String)]) -> Result<Ve
     let mut origins = HashMap::new();
     for (index, (file, text)) in files.iter().enumerate() {
         for policy in parse(file, text)? {
+            if let Some(reason) = step_up::fault(&policy) {
+                return Err(at(file, line_of(&policy, text), reason));
+            }
             if origins.insert(policy.id().clone(), index).is_some() {
                 let reason = format!("there are two policies with @id(\"{}\")", policy.id());
                 return Err(at(file, line_of(&policy, text), reason));

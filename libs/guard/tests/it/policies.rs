@@ -50,6 +50,16 @@ fn a_bad_policy_is_refused_with_file_line_and_reason() {
             "applicable action",
         ),
         (
+            "\n@id(\"a\")\n@step_up(\"otp\")\npermit (principal, action, resource);",
+            "my.cedar:2: ",
+            "only a forbid can ask for a step-up",
+        ),
+        (
+            "@id(\"a\")\n@step_up\nforbid (principal, action, resource);",
+            "my.cedar:1: ",
+            "@step_up says what is needed",
+        ),
+        (
             "\n\n@id(\"a\")\npermit (principal, action, resource is Thing) when { false };",
             "my.cedar:3: ",
             "impossible",
