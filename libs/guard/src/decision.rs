@@ -8,7 +8,7 @@ use countersign_types::{Code, Fault};
 
 use crate::{
     Attributes, Denial, Guard,
-    policies::PolicyGate,
+    policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
 };
 
@@ -21,7 +21,9 @@ impl Guard {
         principal: &Principal,
         id: &str,
     ) -> Result<Vec<String>, Fault> {
-        let attributes = if gate.policies.read_resource() {
+        let generation = self.core.policies.current();
+        let policies = generation.of(gate);
+        let attributes = if policies.read_resource() {
             match self.attributes(rpc, gate, id).await? {
                 Some(attributes) => Some(attributes),
                 // As if somebody else's: existence is no outsider's business.
@@ -30,7 +32,7 @@ impl Guard {
         } else {
             None
         };
-        let Ok(response) = self.evaluate(gate, principal, id, attributes) else {
+        let Ok(response) = self.evaluate(gate, policies, principal, id, attributes) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
@@ -74,6 +76,7 @@ impl Guard {
     fn evaluate(
         &self,
         gate: &PolicyGate,
+        policies: &Policies,
         principal: &Principal,
         id: &str,
         attributes: Option<Attributes>,
@@ -90,26 +93,26 @@ impl Guard {
         .map_err(|_| Unusable)?;
 
         let aged;
-        let base = if gate.policies.read_session_age() {
+        let base = if policies.read_session_age() {
             aged = principal.entities_at(self.core.clock.now())?;
             &aged
         } else {
             principal.entities()
         };
-        let mut further: Vec<Entity> = gate.policies.action().cloned().into_iter().collect();
+        let mut further: Vec<Entity> = policies.action().cloned().into_iter().collect();
         if let Some(attributes) = attributes {
             let attributes = attributes.into_cedar(&self.core.types);
             further.push(Entity::new(resource, attributes, [].into()).map_err(|_| Unusable)?);
         }
         if further.is_empty() {
-            return Ok(self.authorize(gate, &request, base));
+            return Ok(self.authorize(policies, &request, base));
         }
         let entities = base.clone().add_entities(further, None).map_err(|_| Unusable)?;
-        Ok(self.authorize(gate, &request, &entities))
+        Ok(self.authorize(policies, &request, &entities))
     }
 
-    fn authorize(&self, gate: &PolicyGate, request: &Request, entities: &Entities) -> Response {
-        self.core.authorizer.is_authorized(request, gate.policies.set(), entities)
+    fn authorize(&self, policies: &Policies, request: &Request, entities: &Entities) -> Response {
+        self.core.authorizer.is_authorized(request, policies.set(), entities)
     }
 
     fn deny(

@@ -15,7 +15,7 @@ mod error;
 mod guard;
 mod layer;
 mod peer;
-mod policies;
+pub mod policies;
 mod principal;
 mod record;
 mod resource;

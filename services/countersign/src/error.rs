@@ -119,6 +119,25 @@ pub enum Error {
         "the audit trail of {0} was changed: see above where, and keep this data folder as evidence"
     )]
     AuditChanged(&'static str),
+    /// Policies do not hold.
+    #[error(
+        "{problems} problems in the policies of {dir}: see above, each with file and line",
+        dir = dir.display()
+    )]
+    Policies {
+        /// Their folder.
+        dir: PathBuf,
+        /// How many problems there are.
+        problems: usize,
+    },
+    /// A file that the command line names cannot be read.
+    #[error("cannot read {file}: {source}", file = file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),

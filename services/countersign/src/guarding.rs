@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES, events::v1::SessionRevoked};
+use countersign_contracts::{CEDAR_SCHEMA, RULES, events::v1::SessionRevoked};
 use countersign_events::{Bus, Event, Follower, Following};
 use countersign_guard::{Guard, GuardBuilder, Revocations, Settings};
 use countersign_seal::MasterKey;
@@ -28,7 +28,7 @@ pub struct Guarding {
 }
 
 impl Guarding {
-    /// A guard with the base policies and these keys, that follows revocations on `bus`. An
+    /// A guard with the policies that are set and these keys, that follows revocations on `bus`. An
     /// entry is kept for `token_life`.
     ///
     /// # Errors
@@ -43,9 +43,13 @@ impl Guarding {
     ) -> Result<Self, Error> {
         let revocations = Revocations::default();
         let settings = config.token.guard(&config.server);
+        let own = config.policies.folder().map(|folder| folder.read()).transpose()?;
+        let own = own.map(|snapshot| snapshot.files).unwrap_or_default();
         let builder = Guard::builder(settings.clone())
             .rules(RULES)
-            .policies(CEDAR_SCHEMA, BASE_POLICIES)
+            .policies(CEDAR_SCHEMA, &[])
+            .more_policies(config.policies.base())
+            .more_policies(own)
             .keys(keys.clone())
             .revocations(revocations.clone())
             .clock(clock.clone());

@@ -25,9 +25,9 @@ mod user_role;
 pub use auth_role::AuthRole;
 pub use cli::{
     AccountCommand, AuditCommand, Cli, Command, DeadLetter, EventsCommand, Flags, KeysCommand,
-    Role, Since,
+    PolicyCommand, PolicySource, Role, Since,
 };
-pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, TokenConfig};
+pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, PoliciesConfig, TokenConfig};
 pub use databases::Databases;
 pub use embedded::Embedded;
 pub use error::Error;

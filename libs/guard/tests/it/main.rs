@@ -4,6 +4,7 @@
 mod decisions;
 mod differential;
 mod entering;
+mod folder;
 mod mounting;
 mod policies;
 mod revocations;

@@ -5,4 +5,5 @@
 mod configuration;
 mod executable;
 mod place;
+mod policies;
 mod roles;

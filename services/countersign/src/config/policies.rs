@@ -1,0 +1,60 @@
+//! Policies of one's own, and where they come from.
+
+use std::path::PathBuf;
+
+use countersign_contracts::BASE_POLICIES;
+use countersign_guard::policies::{PolicyFile, PolicyFolder};
+use countersign_mesh::Error;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which policies the guard decides by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoliciesConfig {
+    /// A folder of policies of one's own, files `*.cedar`: at most 1000, of 16 MiB together.
+    pub dir: Option<PathBuf>,
+    /// Whether the base policies hold beside those of `dir`. Without them only what `dir` permits is permitted.
+    pub base: bool,
+}
+
+impl Default for PoliciesConfig {
+    fn default() -> Self {
+        Self { dir: None, base: true }
+    }
+}
+
+impl PoliciesConfig {
+    /// Checks that there is anything to decide by; `section` is where these
+    /// settings stand.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for the first value that can not be used.
+    pub fn validate(&self, section: &str) -> Result<(), Error> {
+        if self.base || self.dir.is_some() {
+            return Ok(());
+        }
+        Err(Error::OutOfRange {
+            key: format!("{section}.base"),
+            reason: format!("is false, and without {section}.dir nobody could call anything"),
+        })
+    }
+
+    /// The base policies, where they hold.
+    #[must_use]
+    pub fn base(&self) -> Vec<PolicyFile> {
+        if self.base { base_policies() } else { Vec::new() }
+    }
+
+    /// The folder of one's own policies.
+    #[must_use]
+    pub fn folder(&self) -> Option<PolicyFolder> {
+        self.dir.as_ref().map(PolicyFolder::new)
+    }
+}
+
+/// The policies that are built in. Their names tell them from files on disk.
+pub fn base_policies() -> Vec<PolicyFile> {
+    let file = |(name, text): &(&str, &str)| PolicyFile::new(format!("(base) {name}"), *text);
+    BASE_POLICIES.iter().map(file).collect()
+}
