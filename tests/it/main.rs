@@ -11,6 +11,7 @@ mod flow;
 mod health;
 mod input;
 mod keys;
+mod policies;
 mod profiles;
 mod refresh;
 mod secrets;

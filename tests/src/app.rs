@@ -73,6 +73,14 @@ impl TestApp {
         Self::launch_new(topology, |_| ()).await
     }
 
+    /// The same with other settings than the tests have.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn on_with(topology: Topology, change: impl FnOnce(&mut Config)) -> Self {
+        Self::launch_new(topology, change).await
+    }
+
     async fn launch_new(topology: Topology, change: impl FnOnce(&mut Config)) -> Self {
         let place = Place::new(topology).await;
         let mut config = settings();
@@ -130,6 +138,12 @@ impl TestApp {
     #[must_use]
     pub fn user_address(&self) -> SocketAddr {
         self.running().addresses().1[0]
+    }
+
+    /// Where each replica of user listens; on one process, everything.
+    #[must_use]
+    pub fn user_addresses(&self) -> &[SocketAddr] {
+        self.running().addresses().1
     }
 
     /// Clients without a token, on connections of their own, to any replica.

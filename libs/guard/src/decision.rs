@@ -4,7 +4,7 @@
 //! `forbid`; here any failure denies.
 
 use cedar_policy::{Context, Decision, Entities, Entity, EntityId, EntityUid, Request, Response};
-use countersign_types::{Code, Fault};
+use countersign_types::{Code, Fault, Timestamp};
 
 use crate::{
     Attributes, Denial, Guard,
@@ -32,7 +32,8 @@ impl Guard {
         } else {
             None
         };
-        let Ok(response) = self.evaluate(gate, policies, principal, id, attributes) else {
+        let now = self.core.clock.now();
+        let Ok(response) = self.evaluate(gate, policies, principal, id, attributes, now) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
@@ -56,7 +57,8 @@ impl Guard {
         }
     }
 
-    async fn attributes(
+    /// What the service says of the resource.
+    pub(crate) async fn attributes(
         &self,
         rpc: &'static str,
         gate: &PolicyGate,
@@ -73,13 +75,15 @@ impl Guard {
         resolver.resolve(id).await
     }
 
-    fn evaluate(
+    /// What these policies say to a call at this time.
+    pub(crate) fn evaluate(
         &self,
         gate: &PolicyGate,
         policies: &Policies,
         principal: &Principal,
         id: &str,
         attributes: Option<Attributes>,
+        now: Timestamp,
     ) -> Result<Response, Unusable> {
         let resource =
             EntityUid::from_type_name_and_id(gate.resource_type.clone(), EntityId::new(id));
@@ -94,7 +98,7 @@ impl Guard {
 
         let aged;
         let base = if policies.read_session_age() {
-            aged = principal.entities_at(self.core.clock.now())?;
+            aged = principal.entities_at(now)?;
             &aged
         } else {
             principal.entities()
@@ -137,7 +141,7 @@ impl Guard {
 }
 
 /// Not the text of the error, which can hold values of attributes.
-fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
+pub(crate) fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
     match error {
         cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
             error.policy_id().to_string()

@@ -2,7 +2,8 @@
 //! apply to, so that a decision does not pay for the policies of other RPCs.
 //!
 //! `load` reads and refuses, `index` and `frame` prepare, `live` holds what is
-//! in force and exchanges it as a whole.
+//! in force and exchanges it as a whole, `reload` when a folder changes;
+//! `shadow` tries a candidate out.
 
 mod desk;
 mod folder;
@@ -12,6 +13,8 @@ mod live;
 mod load;
 mod problem;
 mod reads;
+mod reload;
+mod shadow;
 
 use cedar_policy::{Entity, EntityTypeName, EntityUid, PolicySet};
 
@@ -21,9 +24,12 @@ pub(crate) use frame::Frame;
 pub(crate) use live::Live;
 pub use problem::Problem;
 pub(crate) use problem::first;
+pub use reload::{PolicyWatch, Step};
+pub use shadow::{SHADOWED_PER_TURN, Shadow, TURN, Tally};
 
 /// What a decision on an RPC needs, whatever the policies: prepared so that
 /// nothing is parsed per call.
+#[derive(Clone)]
 pub(crate) struct PolicyGate {
     /// The RPC as a Cedar action.
     pub(crate) action: EntityUid,

@@ -12,6 +12,7 @@ use crate::{
     databases::{self, AUTH_FILE},
     guarding::Guarding,
     master,
+    own_policies::PolicyTasks,
     process::Process,
 };
 
@@ -24,6 +25,7 @@ pub struct AuthRole {
     pub db: DatabaseConnection,
     /// Brings events here and takes them away.
     pub bus: Bus,
+    policies: PolicyTasks,
     config: Config,
     folder: Option<DataFolder>,
 }
@@ -50,7 +52,7 @@ impl AuthRole {
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
         let deps = guarding.auth(db.clone(), master);
         let auth = countersign_auth::build(config.auth.clone(), deps).await?;
-        Ok(Self { auth, db, bus, config: config.clone(), folder })
+        Ok(Self { auth, db, bus, policies: guarding.policies, config: config.clone(), folder })
     }
 
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
@@ -67,8 +69,8 @@ impl AuthRole {
     }
 
     fn into_process(self) -> Process {
-        let Self { auth, db, bus, config, folder } = self;
-        let parts = vec![auth.into_part(), bus::part(&config, bus)];
+        let Self { auth, db, bus, policies, config, folder } = self;
+        let parts = vec![auth.into_part(), bus::part(&config, bus), policies.into_part()];
         Process { parts, server: config.server, databases: vec![("auth", db)], folder }
     }
 }

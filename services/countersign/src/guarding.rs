@@ -10,7 +10,10 @@ use countersign_tokens::KeyRing;
 use countersign_types::{Clock, SessionId};
 use sea_orm::DatabaseConnection;
 
-use crate::{Config, Error};
+use crate::{
+    Config, Error,
+    own_policies::{OwnPolicies, PolicyTasks},
+};
 
 /// The longest life of an access token that any auth service can be set to.
 const LONGEST: Duration = countersign_auth::config::ACCESS_TOKEN_LIFETIME_MAX;
@@ -19,6 +22,8 @@ const REVOKED: &str = "countersign.events.v1.SessionRevoked";
 /// A guard with all that feeds it.
 pub struct Guarding {
     pub guard: Guard,
+    /// What keeps it up to date with the folder of one's own policies.
+    pub policies: PolicyTasks,
     pub settings: Settings,
     pub keys: KeyRing,
     pub revocations: Revocations,
@@ -43,17 +48,15 @@ impl Guarding {
     ) -> Result<Self, Error> {
         let revocations = Revocations::default();
         let settings = config.token.guard(&config.server);
-        let own = config.policies.folder().map(|folder| folder.read()).transpose()?;
-        let own = own.map(|snapshot| snapshot.files).unwrap_or_default();
+        let own = OwnPolicies::read(&config.policies)?;
         let builder = Guard::builder(settings.clone())
             .rules(RULES)
             .policies(CEDAR_SCHEMA, &[])
-            .more_policies(config.policies.base())
-            .more_policies(own)
             .keys(keys.clone())
             .revocations(revocations.clone())
             .clock(clock.clone());
-        let guard = change(builder).build()?;
+        let guard = change(own.put_into(builder)).build()?;
+        let policies = own.watch(&guard);
         let told = revocations.clone();
         let revoke = move |event: &Event| match session(event) {
             Some(session) => told.revoke_session(session, event.time.plus(token_life)),
@@ -62,7 +65,7 @@ impl Guarding {
         let horizon = LONGEST + settings.leeway;
         let following = bus.follow(Follower::new("guard.revocations", &[REVOKED], horizon, revoke));
         let (clock, bus) = (clock.clone(), bus.clone());
-        Ok(Self { guard, settings, keys, revocations, following, clock, bus })
+        Ok(Self { guard, policies, settings, keys, revocations, following, clock, bus })
     }
 
     /// The same beside the auth service, which fills the ring and knows what

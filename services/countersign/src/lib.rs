@@ -3,7 +3,7 @@
 //!
 //! [`Embedded`] puts everything together, [`AuthRole`] and [`UserRole`] what
 //! runs as a process of its own; the executable and the tests start through
-//! them. What they have in common is in `guarding`, `bus` and `process`.
+//! them. What they have in common is in `guarding`, `own_policies`, `bus` and `process`.
 
 mod auth_role;
 mod banner;
@@ -18,6 +18,7 @@ mod folder;
 mod guarding;
 mod key_source;
 mod master;
+mod own_policies;
 mod process;
 mod standing;
 mod user_role;
@@ -32,4 +33,5 @@ pub use databases::Databases;
 pub use embedded::Embedded;
 pub use error::Error;
 pub use folder::DataFolder;
+pub use own_policies::PolicyTasks;
 pub use user_role::UserRole;

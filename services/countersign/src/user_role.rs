@@ -16,6 +16,7 @@ use crate::{
     databases::{self, USER_FILE},
     guarding::Guarding,
     key_source::{KeyNews, KeySource},
+    own_policies::PolicyTasks,
     process::Process,
     standing::Standing,
 };
@@ -34,6 +35,7 @@ pub struct UserRole {
     /// Whether the guard knows the keys and what was revoked.
     pub ready: Readiness,
     tasks: Vec<Task>,
+    policies: PolicyTasks,
     config: Config,
     folder: Option<DataFolder>,
 }
@@ -80,7 +82,8 @@ impl UserRole {
             Task::new("keys", |cancel| source.run(cancel)),
             Task::new("standing", |cancel| standing.run(cancel)),
         ];
-        Ok(Self { user, db, bus, ready, tasks, config: config.clone(), folder })
+        let policies = guarding.policies;
+        Ok(Self { user, db, bus, ready, tasks, policies, config: config.clone(), folder })
     }
 
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
@@ -97,10 +100,10 @@ impl UserRole {
     }
 
     fn into_process(self) -> Process {
-        let Self { user, db, bus, ready, tasks, config, folder } = self;
+        let Self { user, db, bus, ready, tasks, policies, config, folder } = self;
         let user =
             tasks.into_iter().fold(user.into_part().ready(ready), countersign_mesh::Part::task);
-        let parts = vec![user, bus::part(&config, bus)];
+        let parts = vec![user, bus::part(&config, bus), policies.into_part()];
         Process { parts, server: config.server, databases: vec![("user", db)], folder }
     }
 }

@@ -1,10 +1,10 @@
 //! Policies of one's own, and where they come from.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use countersign_contracts::BASE_POLICIES;
 use countersign_guard::policies::{PolicyFile, PolicyFolder};
-use countersign_mesh::Error;
+use countersign_mesh::{Error, config::duration_in_range};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,21 +16,29 @@ pub struct PoliciesConfig {
     pub dir: Option<PathBuf>,
     /// Whether the base policies hold beside those of `dir`. Without them only what `dir` permits is permitted.
     pub base: bool,
+    /// How often `dir` is looked at for changes, 100ms to 1h; SIGHUP looks at once. Policies that do not hold are refused, and those from before stay.
+    #[serde(with = "countersign_mesh::config::duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub poll_interval: Duration,
+    /// A folder of policies on trial, in place of those of `dir`: what they would decide differently is counted and logged, and changes no answer. At most 1000 calls a second are looked at.
+    pub shadow_dir: Option<PathBuf>,
 }
 
 impl Default for PoliciesConfig {
     fn default() -> Self {
-        Self { dir: None, base: true }
+        Self { dir: None, base: true, poll_interval: Duration::from_secs(2), shadow_dir: None }
     }
 }
 
 impl PoliciesConfig {
-    /// Checks that there is anything to decide by; `section` is where these
-    /// settings stand.
+    /// Checks every value, and that there is anything to decide by; `section` is
+    /// where these settings stand.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for the first value that can not be used.
     pub fn validate(&self, section: &str) -> Result<(), Error> {
+        let interval = Duration::from_millis(100)..=Duration::from_secs(3600);
+        duration_in_range(&format!("{section}.poll_interval"), self.poll_interval, &interval)?;
         if self.base || self.dir.is_some() {
             return Ok(());
         }
