@@ -16,6 +16,9 @@ pub enum Error {
     /// first, and how many there are beside it.
     #[error("{}", policies::first(.0))]
     Policies(Vec<Problem>),
+    /// A question to policies that the schema knows nothing of.
+    #[error("{0}")]
+    Question(String),
     /// Two rules for one RPC.
     #[error("{0} has two rules")]
     DuplicateRule(&'static str),

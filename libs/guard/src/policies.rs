@@ -3,7 +3,7 @@
 //!
 //! `load` reads and refuses, `index` and `frame` prepare, `live` holds what is
 //! in force and exchanges it as a whole, `reload` when a folder changes;
-//! `shadow` tries a candidate out.
+//! `shadow` tries a candidate out. `desk` is for whoever writes policies.
 
 mod desk;
 mod folder;
@@ -18,7 +18,9 @@ mod shadow;
 
 use cedar_policy::{Entity, EntityTypeName, EntityUid, PolicySet};
 
-pub use desk::Desk;
+pub use desk::{
+    Answer, Comparison, Coverage, Desk, Difference, Explanation, Outcome, Party, Question, Verdict,
+};
 pub use folder::{MAX_BYTES, MAX_FILES, PolicyFile, PolicyFolder, Snapshot};
 pub(crate) use frame::Frame;
 pub(crate) use live::Live;

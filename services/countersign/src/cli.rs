@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign_events::admin;
 use countersign_types::{EventId, Timestamp};
 
-pub use policy::{PolicyCommand, PolicySource};
+pub use policy::{Assignment, Explain, Format, PolicyCommand, PolicySource};
 
 /// Identity for gRPC systems: accounts, sessions, profiles and events.
 ///

@@ -1,6 +1,11 @@
 //! `countersign policy`: policies, before a server has them.
 
+mod cases;
 mod check;
+mod diff;
+mod explain;
+mod shown;
+mod test;
 
 use std::{fs, io::Write};
 
@@ -13,6 +18,9 @@ pub(super) fn run(command: PolicyCommand, out: &mut dyn Write) -> Result<(), Err
     match command {
         PolicyCommand::Schema => Ok(out.write_all(CEDAR_SCHEMA.as_bytes())?),
         PolicyCommand::Check(source) => check::run(&source, out),
+        PolicyCommand::Test { source, format } => test::run(&source, format, out),
+        PolicyCommand::Explain(asked) => explain::run(asked, out),
+        PolicyCommand::Diff { old, new, limit, format } => diff::run(old, &new, limit, format, out),
     }
 }
 

@@ -55,8 +55,7 @@ fn policies_hold_beside_the_base_policies_or_without_them() {
 
 #[test]
 fn the_shipped_policies_hold_by_themselves() {
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto/policies");
-    let told = success(&Place::new().run(&["policy", "check", shipped, "--without-base"]));
+    let told = success(&Place::new().run(&["policy", "check", shipped(), "--without-base"]));
     assert!(!told.contains("note:"), "every RPC can be called by somebody: {told}");
 }
 
@@ -113,4 +112,107 @@ async fn a_folder_of_policies_is_loaded_at_the_start() {
     assert!(refused.to_string().contains("mine.cedar:1: there are two policies"), "{refused}");
     config.policies.base = false;
     Embedded::build(&config, Clock::system()).await.unwrap();
+}
+
+fn shipped() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto/policies")
+}
+
+#[test]
+fn the_shipped_policies_decide_as_their_tables_expect() {
+    let told = success(&Place::new().run(&["policy", "test", shipped(), "--without-base"]));
+    assert!(told.ends_with(" cases, 0 failed\n"), "{told}");
+}
+
+#[test]
+fn a_case_that_is_decided_otherwise_is_printed_and_fails_the_command() {
+    let place = Place::new();
+    let table = r#"
+[principals.root]
+roles = ["admin"]
+
+[[case]]
+name = "by whom it is permitted"
+principal = "root"
+rpc = "ProfileService/GetProfile"
+resource = { id = "bob", owner = "bob" }
+expect = "allow"
+policies = ["profile-owner"]
+
+[[case]]
+name = "as expected"
+principal = { id = "x", session_age = 90 }
+rpc = "Logout"
+expect = "allow"
+
+[[case]]
+principal = "root"
+rpc = "UpdateProfile"
+resource = { id = "bob", owner = "bob" }
+expect = "deny"
+"#;
+    let folder = folder(&place, &[("mine.cedar", ADMIN_UPDATES), ("mine.test.toml", table)]);
+    let folder = folder.to_str().unwrap();
+    let output = place.run(&["policy", "test", folder]);
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(refusal(&output).contains("2 of 3 cases"), "{told}");
+    assert!(
+        told.contains("mine.test.toml: by whom it is permitted: expected allow by profile-owner, got allow by profile-admin-reads"),
+        "{told}"
+    );
+    assert!(
+        told.contains("UpdateProfile by root: expected deny, got allow by admin-updates"),
+        "{told}"
+    );
+    let json = place.run(&["policy", "test", folder, "--format", "json"]);
+    let json = String::from_utf8(json.stdout).unwrap();
+    assert!(json.contains("\"failed\":2"), "{json}");
+}
+
+#[test]
+fn a_table_that_cannot_be_used_is_named_with_its_line() {
+    let place = Place::new();
+    let folder = folder(&place, &[("x.test.toml", "\n[[case]]\nexpekt = 1\n")]);
+    let refused = refusal(&place.run(&["policy", "test", folder.to_str().unwrap()]));
+    assert!(refused.contains("x.test.toml: line 3: "), "{refused}");
+    let refused = refusal(&place.run(&["policy", "test", place.folder().to_str().unwrap()]));
+    assert!(refused.contains("no table"), "{refused}");
+}
+
+#[test]
+fn a_decision_is_explained_with_what_every_other_policy_lacks() {
+    let place = Place::new();
+    let asked = ["--rpc", "GetProfile", "--user", "ada", "--resource", "bob"];
+    let explain = ["policy", "explain", shipped(), "--without-base"];
+    let told = success(&place.run(&[&explain[..], &asked, &["--attribute", "owner=bob"]].concat()));
+    assert!(told.starts_with("deny: no policy permits it\n"), "{told}");
+    assert!(told.contains("profile-admin-reads (permit) does not apply"), "{told}");
+    assert!(told.contains("principal in Role::\"admin\""), "{told}");
+    let told = success(&place.run(&[&explain[..], &asked, &["--attribute", "owner=ada"]].concat()));
+    assert!(told.starts_with("allow by profile-owner\n"), "{told}");
+    let refused = refusal(&place.run(&[&explain[..], &asked].concat()));
+    assert!(refused.contains("`owner`"), "{refused}");
+}
+
+#[test]
+fn other_policies_are_compared_request_by_request() {
+    let place = Place::new();
+    let new = folder(&place, &[("mine.cedar", ADMIN_UPDATES)]);
+    let old = place.folder().join("old");
+    fs::create_dir(&old).unwrap();
+    let (old, new) = (old.to_str().unwrap(), new.to_str().unwrap());
+    let same = success(&place.run(&["policy", "diff", new, new]));
+    assert!(same.contains("0 of 0 cases of the tables differ"), "{same}");
+
+    let output = place.run(&["policy", "diff", old, new]);
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(refusal(&output).contains("requests are decided differently"), "{told}");
+    let line = told
+        .lines()
+        .find(|line| line.starts_with("countersign.user.v1.ProfileService/UpdateProfile: "));
+    assert!(line.unwrap().contains("requests differ (all of "), "{told}");
+    assert!(told.contains("was deny: no policy permits it; is allow by admin-updates"), "{told}");
+    assert!(told.contains("GetProfile: 0 of "), "{told}");
+    let json = place.run(&["policy", "diff", old, new, "--format", "json"]);
+    assert!(String::from_utf8(json.stdout).unwrap().contains("\"coverage\":["));
 }
