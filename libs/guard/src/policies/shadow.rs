@@ -9,7 +9,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use cedar_policy::Decision;
 use countersign_types::Timestamp;
 use opentelemetry::{KeyValue, global, metrics::Counter};
-use tokio::{sync::mpsc, time::interval};
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{Generation, Policies, PolicyGate};
 use crate::{Attributes, Guard, principal::Principal};
@@ -106,6 +110,7 @@ impl Shadow {
     /// Evaluates turn by turn, until `stop` is over.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut turns = interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let working = async {
             loop {
                 turns.tick().await;
@@ -149,6 +154,8 @@ impl Shadow {
             };
             let labels = [KeyValue::new("rpc.method", note.rpc), KeyValue::new("outcome", outcome)];
             self.decisions.add(1, &labels);
+            // Calls on this thread come first.
+            yield_now().await;
         }
         tally
     }

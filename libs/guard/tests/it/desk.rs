@@ -139,6 +139,7 @@ fn a_change_is_found_at_the_edge_where_it_is() {
     for (old, new, rpc) in [
         ("resource.owner == principal", "resource.open", GET),
         ("principal.session_age < 60", "principal.session_age <= 60", GET),
+        ("resource.size < -40", "resource.size <= -40", GET),
         ("resource.tags.contains(\"red\")", "resource.tags.contains(\"blue\")", GET),
         ("principal in Role::\"admin\"", "principal in Role::\"support\"", GET),
         ("resource.label like \"a*\"", "resource.label like \"b*\"", GET),

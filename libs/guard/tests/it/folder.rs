@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use countersign_guard::{
     Error,
-    policies::{MAX_FILES, PolicyFolder},
+    policies::{MAX_BYTES, MAX_FILES, PolicyFolder},
 };
 
 fn names(folder: &PolicyFolder) -> Vec<String> {
@@ -76,6 +76,19 @@ fn a_folder_that_cannot_be_read_is_named_with_its_file() {
     let Error::Policies(problems) = refused else { unreachable!("{refused}") };
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].to_string().contains("/x.cedar: "), "{problems:?}");
+}
+
+#[test]
+fn a_folder_has_a_bounded_size() {
+    let place = tempfile::tempdir().unwrap();
+    let half = "/".repeat(usize::try_from(MAX_BYTES).unwrap() / 2);
+    for name in ["a.cedar", "b.cedar"] {
+        fs::write(place.path().join(name), &half).unwrap();
+    }
+    assert!(PolicyFolder::new(place.path()).read().is_ok());
+    fs::write(place.path().join("c.cedar"), "/").unwrap();
+    let refused = PolicyFolder::new(place.path()).read().unwrap_err();
+    assert!(refused.to_string().contains("/c.cedar: with it the folder has more"), "{refused}");
 }
 
 #[test]

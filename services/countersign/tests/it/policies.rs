@@ -175,6 +175,10 @@ fn a_table_that_cannot_be_used_is_named_with_its_line() {
     let folder = folder(&place, &[("x.test.toml", "\n[[case]]\nexpekt = 1\n")]);
     let refused = refusal(&place.run(&["policy", "test", folder.to_str().unwrap()]));
     assert!(refused.contains("x.test.toml: line 3: "), "{refused}");
+    let misspelt = "[[case]]\nprincipal = 'aad'\nrpc = 'Logout'\nexpect = 'deny'";
+    let folder = self::folder(&place, &[("x.test.toml", misspelt)]);
+    let refused = refusal(&place.run(&["policy", "test", folder.to_str().unwrap()]));
+    assert!(refused.contains("x.test.toml: there is no [principals.aad]"), "{refused}");
     let refused = refusal(&place.run(&["policy", "test", place.folder().to_str().unwrap()]));
     assert!(refused.contains("no table"), "{refused}");
 }

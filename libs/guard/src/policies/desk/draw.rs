@@ -95,8 +95,11 @@ impl Words {
     fn values(&self, kind: &Kind) -> Vec<Value> {
         match kind {
             Kind::Long => {
-                let beside = |n: &i64| [n.checked_sub(1), Some(*n), n.checked_add(1)];
-                let numbers = self.numbers.iter().flat_map(beside).flatten().chain([0]);
+                // A sign is an operator, and stands beside the number.
+                let signed = |n: &i64| [Some(*n), n.checked_neg()];
+                let beside = |n: i64| [n.checked_sub(1), Some(n), n.checked_add(1)];
+                let numbers = self.numbers.iter().flat_map(signed).flatten();
+                let numbers = numbers.flat_map(beside).flatten().chain([0]);
                 numbers.collect::<BTreeSet<_>>().into_iter().map(Value::from).collect()
             }
             Kind::Text => {

@@ -99,19 +99,25 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Case>, Error> {
         let text = fs::read_to_string(&file).map_err(failed(&file))?;
         let table: Table = toml::from_str(&text)
             .map_err(|error| Error::Table { file: file.clone(), reason: reason(&error, &text) })?;
-        cases.extend(table.into_cases(&file));
+        for case in table.into_cases(&file) {
+            cases.push(case?);
+        }
     }
     Ok(cases)
 }
 
 impl Table {
-    fn into_cases(self, file: &Path) -> impl Iterator<Item = Case> {
+    fn into_cases(self, file: &Path) -> impl Iterator<Item = Result<Case, Error>> {
         let Self { principals, cases } = self;
         cases.into_iter().map(move |case| {
             let principal = match case.principal {
                 Named::Whole(principal) => principal,
                 Named::Name(name) => {
-                    let mut principal = principals.get(&name).cloned().unwrap_or_default();
+                    // A misspelt one would be denied, and look as if it had to be.
+                    let Some(mut principal) = principals.get(&name).cloned() else {
+                        let reason = format!("there is no [principals.{name}]");
+                        return Err(Error::Table { file: file.to_owned(), reason });
+                    };
                     if principal.id.is_empty() {
                         principal.id = name;
                     }
@@ -126,7 +132,7 @@ impl Table {
             let name = case.name.unwrap_or_else(|| format!("{rpc} by {}", principal.id));
             let allowed = matches!(case.expect, Expected::Allow);
             let question = Question { rpc, principal: principal.into(), resource };
-            Case { file: file.to_owned(), name, question, allowed, policies }
+            Ok(Case { file: file.to_owned(), name, question, allowed, policies })
         })
     }
 }
