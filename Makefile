@@ -30,6 +30,12 @@ GRPCURL := .tools/bin/grpcurl
 NATS := .tools/bin/nats-server
 # A folder of programs that find their libraries beside it.
 POSTGRES := .tools/bin/postgres
+# The solver behind `make prove`, in a folder of its own: nobody else needs it.
+CVC5_VERSION := 1.3.1
+SOLVER := .tools/solver/installed-$(CVC5_VERSION)
+CVC5 ?= $(CURDIR)/.tools/solver/cvc5
+PROVE_TARGET := $(or $(CARGO_TARGET_DIR),target)/prove
+PROVE_SCHEMA = $(abspath $(PROVE_TARGET))/schema.cedarschema
 CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) --grpcurl $(GRPCURL) --nats $(NATS) --postgres $(POSTGRES)
 
 .PHONY: help
@@ -69,6 +75,27 @@ test: contracts crypto $(TOOLS) former ## lint the contracts, build everything, 
 .PHONY: crash
 crash: build $(TOOLS) ## kill, stop and cut under load, ROUNDS times, and look for what is lost
 	@ROUNDS=$(ROUNDS) SEED=$(SEED) TOPOLOGY=$(TOPOLOGY) $(dir $(BINARY))crash
+
+.PHONY: prove
+prove: build $(SOLVER) ## prove the properties of the shipped policies, for every request there can be
+	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
+	@CVC5=$(CVC5) $(CARGO) run --quiet --locked --manifest-path libs/guard/prove/Cargo.toml --target-dir $(PROVE_TARGET) -- \
+		--schema $(PROVE_SCHEMA) --properties $(or $(PROPERTIES),proto/policies/properties) proto/policies $(POLICIES)
+
+.PHONY: prove-test
+prove-test: build $(SOLVER) ## show that a broken policy gives a counterexample
+	$(CARGO) fmt --check --manifest-path libs/guard/prove/Cargo.toml
+	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
+	CVC5=$(CVC5) COUNTERSIGN_SCHEMA=$(PROVE_SCHEMA) $(CARGO) test --locked --manifest-path libs/guard/prove/Cargo.toml --target-dir $(PROVE_TARGET)
+
+# The package holds the solver's library; solver.py makes a program of it.
+$(SOLVER):
+	@mkdir -p .tools/solver
+	@python3 -m venv .tools/solver/venv
+	@.tools/solver/venv/bin/pip install --quiet --disable-pip-version-check cvc5==$(CVC5_VERSION)
+	@printf '#!/bin/sh\nexec %s/.tools/solver/venv/bin/python %s/libs/guard/prove/solver.py "$$@"\n' '$(CURDIR)' '$(CURDIR)' >.tools/solver/cvc5
+	@chmod +x .tools/solver/cvc5
+	@touch $@
 
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts
