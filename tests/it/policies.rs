@@ -9,6 +9,7 @@ use std::{
 
 use countersign_tests::{Clients, Executable, TestApp, Topology, email_of, on_every_topology};
 use tempfile::TempDir;
+use tonic::Code;
 
 /// How long a change may take to be seen; the system looks ten times a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,6 +120,30 @@ async fn policies_that_do_not_hold_change_nothing_and_are_told_with_file_and_lin
     policies.remove("bad.cedar");
     assert!(process.signal("HUP").await, "the process is there");
     until(&everywhere, &ada.user_id, false).await;
+    process.kill().await;
+}
+
+#[tokio::test]
+async fn policies_on_trial_are_told_of_and_change_no_answer() {
+    let policies = Policies::new();
+    policies.put("new.cedar", EVERYBODY_READS);
+    let folder = policies.folder();
+    let executable = Executable::on(&policies.place.path().join("data"))
+        .with("COUNTERSIGN_POLICIES__SHADOW_DIR", folder.to_str().expect("a path that is text"))
+        .with("COUNTERSIGN_POLICIES__POLL_INTERVAL", "100ms");
+    let process = executable.start().await;
+    let ada = process.clients().register("ada").await.expect("a new person can register");
+    process.clients().register("bob").await.expect("a new person can register");
+    let bob = soon(async || process.clients().login(&email_of("bob")).await.ok()).await;
+    let told = soon(async || {
+        let answer = bob.clients.profile(&ada.user_id).await;
+        assert_eq!(answer.expect_err("nothing is permitted").code(), Code::PermissionDenied);
+        let said = process.said();
+        said.lines().find(|line| line.contains("decide differently")).map(str::to_owned)
+    });
+    let told = told.await;
+    assert!(told.contains("everybody-reads") && told.contains("GetProfile"), "{told}");
+    assert!(!told.contains(&ada.user_id) && !told.contains(&bob.user_id), "{told}");
     process.kill().await;
 }
 

@@ -54,8 +54,8 @@ impl Frame {
         Ok(PolicyGate { action, resource, resource_type, slot })
     }
 
-    /// These policies, ready to decide. It takes some 0.2 ms for each of them:
-    /// not for a thread that serves requests.
+    /// These policies, ready to decide. Each is read, typed and indexed: not for
+    /// a thread that serves requests.
     pub(crate) fn generation(&self, files: &[PolicyFile]) -> Result<Generation, Error> {
         let index = Index::load(&self.schema, files)?;
         let by_slot = self.slots.iter().map(|slot| {

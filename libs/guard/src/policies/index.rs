@@ -2,14 +2,19 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::{Entities, EntityUid, Policy, PolicySet, Schema};
+use cedar_policy::{Entities, EntityUid, Policy, PolicyId, PolicySet, Schema};
 
-use super::{Policies, PolicyFile, Problem, load, reads};
+use super::{
+    Policies, PolicyFile, Problem, load,
+    reads::{self, Reads},
+};
 use crate::Error;
 
 /// All policies, and which of them can apply to which action.
 pub(super) struct Index {
     all: Vec<Policy>,
+    /// What each asks for: found out once, for it means to read its text again.
+    reads: HashMap<PolicyId, Reads>,
     by_action: HashMap<EntityUid, Vec<Policy>>,
 }
 
@@ -18,7 +23,10 @@ impl Index {
     pub(super) fn load(schema: &Schema, files: &[PolicyFile]) -> Result<Self, Error> {
         let all = load::policies(schema, files)?;
         let mut by_action: HashMap<EntityUid, Vec<Policy>> = HashMap::new();
+        let mut reads = HashMap::new();
         for policy in &all {
+            let asked = reads::of(policy).map_err(|reason| Error::Policies(vec![at(reason)]))?;
+            reads.insert(policy.id().clone(), asked);
             // One policy has an environment for each type of principal and resource.
             let mut last = None;
             for environment in policy.get_valid_request_envs(schema) {
@@ -32,7 +40,7 @@ impl Index {
                 }
             }
         }
-        Ok(Self { all, by_action })
+        Ok(Self { all, reads, by_action })
     }
 
     /// How many policies there are.
@@ -53,15 +61,14 @@ impl Index {
     ) -> Result<Policies, Problem> {
         let policies = self.of(action);
         let (mut read_resource, mut read_session_age) = (false, false);
-        for policy in policies {
-            let reads = reads::of(policy).map_err(unreadable)?;
+        for reads in policies.iter().filter_map(|policy| self.reads.get(policy.id())) {
             read_resource |= reads.resource;
             read_session_age |= reads.session_age;
         }
         let set = PolicySet::from_policies(policies.iter().cloned());
         let grouped = actions.ancestors(action).is_some_and(|mut groups| groups.next().is_some());
         Ok(Policies {
-            set: set.map_err(|error| unreadable(error.to_string()))?,
+            set: set.map_err(|error| at(error.to_string()))?,
             read_resource,
             read_session_age,
             action: if grouped { actions.get(action).cloned() } else { None },
@@ -70,6 +77,6 @@ impl Index {
 }
 
 /// Does not happen with policies that have validated.
-fn unreadable(reason: String) -> Problem {
+fn at(reason: String) -> Problem {
     Problem { file: String::new(), line: 0, reason }
 }

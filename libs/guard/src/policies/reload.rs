@@ -28,7 +28,9 @@ pub struct PolicyWatch {
     judged: Option<[u8; 32]>,
     /// A change that has been seen once.
     seen: Option<[u8; 32]>,
-    /// Why the folder could not be read, as far as the log knows.
+    /// Why the folder could not be read when it was last looked at.
+    failing: Option<String>,
+    /// The same, as far as the log knows.
     told: Option<String>,
     reloads: Counter<u64>,
 }
@@ -92,6 +94,7 @@ impl Guard {
             nudge: Arc::default(),
             judged,
             seen: None,
+            failing: None,
             told: None,
             reloads: reloads.with_description("changes of the policies, by outcome").build(),
         }
@@ -134,7 +137,7 @@ impl PolicyWatch {
             Ok(snapshot) => snapshot,
             Err(error) => return self.unreadable(&error),
         };
-        self.told = None;
+        (self.failing, self.told) = (None, None);
         if self.judged == Some(snapshot.digest) {
             self.seen = None;
             return Step::Unchanged;
@@ -166,11 +169,16 @@ impl PolicyWatch {
         }
     }
 
-    /// One line in the log for each reason, however often it is met.
+    /// What is replaced at the very moment may be missing once. One line in the
+    /// log for each reason, however often it is met.
     fn unreadable(&mut self, error: &Error) -> Step {
         let reason = error.to_string();
         if self.told.as_ref() == Some(&reason) {
             return Step::Refused;
+        }
+        if self.failing.as_ref() != Some(&reason) {
+            self.failing = Some(reason);
+            return Step::Settling;
         }
         self.told = Some(reason);
         self.refuse(error)

@@ -111,7 +111,7 @@ async fn a_folder_that_is_gone_takes_no_right_away_and_gives_none() {
     let mut place = Place::new(&permit("old"));
     let away = place.folder.path().with_extension("away");
     fs::rename(place.folder.path(), &away).unwrap();
-    assert_eq!(place.steps().await, [Step::Refused, Step::Refused]);
+    assert_eq!(place.steps().await, [Step::Settling, Step::Refused]);
     assert_eq!(place.permitting().await.unwrap(), ["old"]);
     fs::rename(&away, place.folder.path()).unwrap();
     assert_eq!(place.watch.step().await, Step::Unchanged);
@@ -139,6 +139,16 @@ async fn a_call_is_decided_by_the_old_policies_or_by_the_new_ones() {
     }
     over.store(true, Ordering::Relaxed);
     calls.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_is_replaced_at_the_very_moment_is_no_fault() {
+    let mut place = Place::new(&permit("old"));
+    let away = place.folder.path().with_extension("away");
+    fs::rename(place.folder.path(), &away).unwrap();
+    assert_eq!(place.watch.step().await, Step::Settling);
+    fs::rename(&away, place.folder.path()).unwrap();
+    assert_eq!(place.steps().await, [Step::Unchanged, Step::Unchanged]);
 }
 
 /// A release has one more RPC; its replicas and those of the former release get
