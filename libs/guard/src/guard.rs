@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    policies::Live,
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
@@ -26,6 +27,7 @@ pub struct Guard {
 
 pub(crate) struct Core {
     pub(crate) rules: Rules,
+    pub(crate) policies: Live,
     pub(crate) tokens: Tokens,
     pub(crate) revocations: Revocations,
     pub(crate) authorizer: Authorizer,

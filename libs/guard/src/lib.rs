@@ -21,7 +21,7 @@ mod interceptor;
 mod layer;
 mod messages;
 mod peer;
-mod policies;
+pub mod policies;
 mod principal;
 mod record;
 mod resource;
