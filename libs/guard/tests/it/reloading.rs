@@ -15,8 +15,9 @@ use countersign_guard::{
 };
 use tempfile::TempDir;
 use tonic::Code;
+use tonic_types::StatusExt;
 
-use crate::world::{GET, POLICIES, SCHEMA, World, refusal};
+use crate::world::{GET, POLICIES, PURGE, SCHEMA, World, refusal};
 
 /// A permit of this name for everybody on everything.
 fn permit(id: &str) -> String {
@@ -83,6 +84,38 @@ async fn a_change_takes_effect_once_it_is_seen_twice() {
     assert_eq!(place.steps().await, [Step::Settling, Step::Applied]);
     assert_eq!(place.permitting().await.unwrap(), ["new", "newer"]);
     assert_eq!(place.watch.step().await, Step::Unchanged);
+}
+
+/// Asks for a fresh login, in these words.
+fn step_up(needs: &str) -> String {
+    format!(
+        "@id(\"purge-needs-a-fresh-login\") @step_up(\"{needs}\") \
+         forbid (principal, action == Action::\"{PURGE}\", resource)\n\
+         when {{ principal.session_age >= 60 }};\n"
+    )
+}
+
+#[tokio::test]
+async fn a_step_up_comes_and_goes_with_the_policies() {
+    let mut place = Place::new(&permit("old"));
+    let admin = place.world.token_of_role(&["admin"]);
+    place.world.clock.advance(Duration::from_secs(60));
+    assert!(place.world.call(PURGE, &admin, "lamp").await.is_ok());
+    for needs in ["a-fresh-login", "a-newer-one"] {
+        place.write(&step_up(needs));
+        assert_eq!(place.steps().await, [Step::Settling, Step::Applied]);
+        let answer = place.world.call(PURGE, &admin, "lamp").await;
+        assert_eq!(refusal(&answer), (Code::PermissionDenied, "STEP_UP_REQUIRED".to_owned()));
+        let info = answer.unwrap_err().get_details_error_info().unwrap();
+        assert_eq!(info.metadata.get("step_up").unwrap(), needs);
+    }
+    // What nobody could read changes nothing.
+    place.write(&step_up("two words"));
+    assert_eq!(place.steps().await, [Step::Settling, Step::Refused]);
+    assert!(place.world.call(PURGE, &admin, "lamp").await.is_err());
+    place.write("");
+    assert_eq!(place.steps().await, [Step::Settling, Step::Applied]);
+    assert!(place.world.call(PURGE, &admin, "lamp").await.is_ok());
 }
 
 #[tokio::test]
