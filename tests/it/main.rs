@@ -14,6 +14,7 @@ mod flow;
 mod health;
 mod input;
 mod keys;
+mod policies;
 mod pool;
 mod profiles;
 mod refresh;

@@ -165,11 +165,23 @@ impl TestApp {
         self.running().addresses().1[0]
     }
 
+    /// Where each replica of user listens; on one process, everything.
+    #[must_use]
+    pub fn user_addresses(&self) -> &[SocketAddr] {
+        self.running().addresses().1
+    }
+
     /// Clients without a token, on connections of their own, to any replica.
     #[must_use]
     pub fn clients(&self) -> Clients {
         let (auth, user) = self.running().addresses();
         Clients::to(auth, user)
+    }
+
+    /// The settings of the system, such as where its broker is.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shape().config
     }
 
     /// The hand of the system's clock.

@@ -95,6 +95,12 @@ impl Clients {
         InterceptedService::new(self.auth.clone(), self.bearer.clone())
     }
 
+    /// What adds their token to a call, for clients of somebody else's service.
+    #[must_use]
+    pub fn bearer(&self) -> Bearer {
+        self.bearer.clone()
+    }
+
     /// Accounts and tokens.
     #[must_use]
     pub fn auth(&self) -> AuthServiceClient<Authenticated> {

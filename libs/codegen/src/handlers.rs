@@ -109,6 +109,10 @@ fn trait_method(method: &Method, access: Option<&Access>) -> String {
         _ => "Call",
     };
     let docs = docs(&method.comments);
+    let input = match method.client_streaming {
+        true => format!("::countersign_guard::Messages<{input_type}>"),
+        false => input_type.clone(),
+    };
     let (stream, output) = if method.server_streaming {
         let stream = names::camel(&format!("{}Stream", method.proto_name));
         let declared = format!(
@@ -121,49 +125,56 @@ fn trait_method(method: &Method, access: Option<&Access>) -> String {
         (String::new(), output_type.clone())
     };
     format!(
-        "{stream}{docs}fn {name}(&self, call: ::countersign_guard::{call}<{input_type}>)
+        "{stream}{docs}fn {name}(&self, call: ::countersign_guard::{call}<{input}>)
             -> impl ::core::future::Future<Output = Result<{output}, Self::Error>> + Send;\n"
     )
 }
 
 /// The method of tonic's trait: enter through the guard, call, map the error.
 fn adapter_method(service: &Service, method: &Method, access: Option<&Access>) -> String {
-    let Method { name, proto_name, .. } = method;
-    let (input, output) = (from_adapter(&method.input_type), from_adapter(&method.output_type));
     let enter = match access {
         Some(Access::Public) => "enter_public(request)".to_owned(),
         Some(Access::Resource { id, .. }) => format!("enter(request, |message| {id})"),
         // An RPC without a rule has been reported; nothing is written then.
         Some(Access::Service) | None => "enter_service(request)".to_owned(),
     };
-    let handler = &service.name;
-    let call = format!(
-        "let call = ::countersign_guard::{enter}.await?;
-        let answer = super::{handler}::{name}(&self.0, call).await;"
-    );
-    if method.server_streaming {
-        let stream = names::camel(&format!("{proto_name}Stream"));
+    let (name, handler) = (&method.name, &service.name);
+    let output = from_adapter(&method.output_type);
+    let mut input = from_adapter(&method.input_type);
+    let mut enter = format!("::countersign_guard::{enter}");
+    if method.client_streaming {
+        input = format!("::tonic::Streaming<{input}>");
+        enter = enter.replacen("::countersign_guard::", "hold.", 1);
+    }
+    let call = format!("super::{handler}::{name}(&self.0, call)");
+    if !method.client_streaming && !method.server_streaming {
         return format!(
-            "type {stream} = ::tonic::codegen::BoxStream<{output}>;
-
-            async fn {name}(&self, request: ::tonic::Request<{input}>)
-                -> Result<::tonic::Response<Self::{stream}>, ::tonic::Status> {{
-                {call}
-                let stream = answer.map_err(|error| ::countersign_guard::status(error.into()))?;
-                let stream = ::tonic::codegen::tokio_stream::StreamExt::map(stream, |item| {{
-                    item.map_err(|error| ::countersign_guard::status(error.into()))
-                }});
-                Ok(::tonic::Response::new(Box::pin(stream)))
+            "async fn {name}(&self, request: ::tonic::Request<{input}>)
+                -> Result<::tonic::Response<{output}>, ::tonic::Status> {{
+                let call = {enter}.await?;
+                let answer = {call}.await;
+                answer
+                    .map(::tonic::Response::new)
+                    .map_err(|error| ::countersign_guard::status(error.into()))
             }}\n"
         );
     }
+    // Whatever streams is held: it ends when its caller may not go on.
+    let (declared, output, answer) = if method.server_streaming {
+        let stream = names::camel(&format!("{}Stream", method.proto_name));
+        let declared = format!("type {stream} = ::tonic::codegen::BoxStream<{output}>;\n");
+        (declared, format!("Self::{stream}"), "hold.stream(answer)")
+    } else {
+        (String::new(), output, "answer")
+    };
     format!(
-        "async fn {name}(&self, request: ::tonic::Request<{input}>)
+        "{declared}
+        async fn {name}(&self, request: ::tonic::Request<{input}>)
             -> Result<::tonic::Response<{output}>, ::tonic::Status> {{
-            {call}
-            answer
-                .map(::tonic::Response::new)
-                .map_err(|error| ::countersign_guard::status(error.into()))
+            let hold = ::countersign_guard::Hold::of(&request)?;
+            let call = {enter}.await?;
+            let answer = hold.answer({call}).await?;
+            Ok(::tonic::Response::new({answer}))
         }}\n"
     )
 }

@@ -100,9 +100,6 @@ fn access(
     compiled: &Compiled,
     contract: &Contract,
 ) -> Result<Access, String> {
-    if rpc.is_client_streaming() {
-        return Err("streams its requests, which guarded handlers do not cover yet".to_owned());
-    }
     if !compiled.owns(&rpc.input()) {
         let request = rpc.input().full_name().to_owned();
         return Err(format!("takes {request}, which is not a message of these contracts"));

@@ -159,16 +159,23 @@ fn a_rule_whose_resource_nobody_declares_is_refused() {
 
 #[test]
 fn an_rpc_that_guarded_handlers_do_not_cover_is_refused() {
-    refused(
-        "ListGoods(ListGoodsRequest)",
-        "ListGoods(stream ListGoodsRequest)",
-        "acme/shop/v1/shop.proto: ShopService.ListGoods: streams its requests",
-    );
     let empty = SHOP
         .replace("ListGoods(ListGoodsRequest)", "ListGoods(google.protobuf.Empty)")
         .replace("import \"buf", "import \"google/protobuf/empty.proto\";\nimport \"buf");
     let error = Attempt::new(&empty).compile().expect_err("a refusal");
     assert!(error.contains("ShopService.ListGoods: takes google.protobuf.Empty"), "{error}");
+}
+
+#[test]
+fn a_stream_of_requests_needs_a_rule_like_any_other() {
+    let streams = SHOP.replace("(GetBasketRequest)", "(stream GetBasketRequest)");
+    Attempt::new(&streams).compile().expect("compiled");
+    refused(
+        "GetBasket(GetBasketRequest) returns (GetBasketResponse) {",
+        "Watch(stream GetBasketRequest) returns (stream GetBasketResponse) {}
+        rpc GetBasket(GetBasketRequest) returns (GetBasketResponse) {",
+        "ShopService.Watch: has no rule",
+    );
 }
 
 #[test]

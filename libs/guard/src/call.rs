@@ -5,7 +5,8 @@ use crate::{Caller, Peer, Permit};
 /// A call that was permitted. Only the guard makes one.
 #[non_exhaustive]
 pub struct Call<M> {
-    /// The message, valid by the rules of the contract.
+    /// The message, valid by the rules of the contract; where the client streams
+    /// them, [`crate::Messages`].
     pub message: M,
     /// Who calls.
     pub caller: Caller,
@@ -18,7 +19,7 @@ pub struct Call<M> {
 /// A call of an RPC that anybody may call.
 #[non_exhaustive]
 pub struct PublicCall<M> {
-    /// The message, valid by the rules of the contract.
+    /// As in [`Call`].
     pub message: M,
     /// Where the call comes from.
     pub peer: Peer,

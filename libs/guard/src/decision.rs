@@ -3,14 +3,25 @@
 //! Default deny. Cedar itself skips a policy whose evaluation fails, even a
 //! `forbid`; here any failure denies.
 
-use cedar_policy::{Context, Decision, Entities, Entity, EntityId, EntityUid, Request, Response};
-use countersign_types::{Code, Fault};
+use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
+use countersign_types::{Code, Fault, Timestamp};
+use tokio::time::timeout;
 
 use crate::{
     Attributes, Denial, Guard,
-    policies::PolicyGate,
+    policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
 };
+
+/// A call as policies are asked about it.
+pub(crate) struct Case<'a> {
+    pub(crate) gate: &'a PolicyGate,
+    pub(crate) principal: &'a Principal,
+    pub(crate) id: &'a str,
+    /// What the service says of the resource, where a policy reads it.
+    pub(crate) attributes: Option<&'a Attributes>,
+    pub(crate) now: Timestamp,
+}
 
 impl Guard {
     /// The `@id`s of the policies that permit the call, or the fault to answer with.
@@ -21,7 +32,9 @@ impl Guard {
         principal: &Principal,
         id: &str,
     ) -> Result<Vec<String>, Fault> {
-        let attributes = if gate.policies.read_resource() {
+        let generation = self.core.policies.current();
+        let policies = generation.of(gate);
+        let attributes = if policies.read_resource() {
             match self.attributes(rpc, gate, id).await? {
                 Some(attributes) => Some(attributes),
                 // As if somebody else's: existence is no outsider's business.
@@ -30,31 +43,41 @@ impl Guard {
         } else {
             None
         };
-        let Ok(response) = self.evaluate(gate, principal, id, attributes) else {
+        let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
+        let case = Case { gate, principal, id, attributes, now };
+        let evaluate = |set| self.evaluate(&case, policies, set);
+        let Ok(response) = evaluate(policies.set()) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
-        let reasons = || response.diagnostics().reason().map(ToString::to_string).collect();
+        let reasons: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
         if !failed.is_empty() {
-            tracing::error!(
-                target: "countersign::decision",
-                policies = ?failed,
-                rpc.method = rpc,
-                "policies failed to evaluate"
-            );
+            self.core.recorder.erred(rpc, &failed);
             return Err(self.deny(rpc, gate, principal, id, failed));
         }
         match response.decision() {
             Decision::Allow => {
                 self.core.recorder.permitted(rpc);
-                Ok(reasons())
+                Ok(reasons)
             }
-            Decision::Deny => Err(self.deny(rpc, gate, principal, id, reasons())),
+            Decision::Deny => {
+                let needs = policies.step_up().filter(|step_up| {
+                    step_up.explains(&reasons)
+                        && evaluate(step_up.rest()).is_ok_and(|r| permits(&r))
+                });
+                let needs = needs.map(|step_up| step_up.needs(&reasons));
+                let denied = self.deny(rpc, gate, principal, id, reasons);
+                Err(match needs {
+                    None => denied,
+                    Some(needs) => step_up_required(needs),
+                })
+            }
         }
     }
 
-    async fn attributes(
+    /// What the service says of the resource.
+    pub(crate) async fn attributes(
         &self,
         rpc: &'static str,
         gate: &PolicyGate,
@@ -68,16 +91,32 @@ impl Guard {
             );
             return Err(Fault::internal());
         };
-        resolver.resolve(id).await
+        match timeout(self.core.resolver_timeout, resolver.resolve(id)).await {
+            Ok(Ok(attributes)) => Ok(attributes),
+            Ok(Err(fault)) => Err(unresolved(rpc, fault)),
+            Err(_) => {
+                tracing::warn!(
+                    rpc.method = rpc,
+                    resource.type = gate.resource,
+                    "the attributes of a resource did not come in time"
+                );
+                Err(Fault::new(
+                    Code::DeadlineExceeded,
+                    "RESOLVER_TOO_SLOW",
+                    "what the policies ask of the resource was not known in time",
+                ))
+            }
+        }
     }
 
-    fn evaluate(
+    /// What a set says to a call: all of `policies`, or some of them.
+    pub(crate) fn evaluate(
         &self,
-        gate: &PolicyGate,
-        principal: &Principal,
-        id: &str,
-        attributes: Option<Attributes>,
+        case: &Case<'_>,
+        policies: &Policies,
+        set: &PolicySet,
     ) -> Result<Response, Unusable> {
+        let Case { gate, principal, id, attributes, now } = *case;
         let resource =
             EntityUid::from_type_name_and_id(gate.resource_type.clone(), EntityId::new(id));
         let request = Request::new(
@@ -90,26 +129,22 @@ impl Guard {
         .map_err(|_| Unusable)?;
 
         let aged;
-        let base = if gate.policies.read_session_age() {
-            aged = principal.entities_at(self.core.clock.now())?;
+        let base = if policies.read_session_age() {
+            aged = principal.entities_at(now)?;
             &aged
         } else {
             principal.entities()
         };
-        let mut further: Vec<Entity> = gate.policies.action().cloned().into_iter().collect();
+        let mut further: Vec<Entity> = policies.action().cloned().into_iter().collect();
         if let Some(attributes) = attributes {
-            let attributes = attributes.into_cedar(&self.core.types);
+            let attributes = attributes.clone().into_cedar(&self.core.types);
             further.push(Entity::new(resource, attributes, [].into()).map_err(|_| Unusable)?);
         }
         if further.is_empty() {
-            return Ok(self.authorize(gate, &request, base));
+            return Ok(self.core.authorizer.is_authorized(&request, set, base));
         }
         let entities = base.clone().add_entities(further, None).map_err(|_| Unusable)?;
-        Ok(self.authorize(gate, &request, &entities))
-    }
-
-    fn authorize(&self, gate: &PolicyGate, request: &Request, entities: &Entities) -> Response {
-        self.core.authorizer.is_authorized(request, gate.policies.set(), entities)
+        Ok(self.core.authorizer.is_authorized(&request, set, &entities))
     }
 
     fn deny(
@@ -133,8 +168,32 @@ impl Guard {
     }
 }
 
+fn permits(response: &Response) -> bool {
+    response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+}
+
+fn step_up_required(needs: String) -> Fault {
+    let message = "the call needs a more recent or a stronger proof of who calls";
+    Fault::new(Code::PermissionDenied, "STEP_UP_REQUIRED", message).with("step_up", needs)
+}
+
+/// What a resolver says of a resource would tell a caller who may not see it
+/// that it exists: only that it can not be looked up now is passed on.
+fn unresolved(rpc: &'static str, fault: Fault) -> Fault {
+    match fault.code {
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Internal => {
+            fault
+        }
+        _ => {
+            tracing::error!(rpc.method = rpc, reason = fault.reason, "a resolver failed");
+            let message = "what the policies ask of the resource can not be looked up";
+            Fault::new(Code::Unavailable, "RESOLVER_FAILED", message)
+        }
+    }
+}
+
 /// Not the text of the error, which can hold values of attributes.
-fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
+pub(crate) fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
     match error {
         cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
             error.policy_id().to_string()

@@ -2,7 +2,11 @@
 //! validated, the resource named, the decision made. The order is part of the
 //! contract: the token before the message, the permission before existence.
 
-use countersign_types::{Fault, Validate};
+mod streaming;
+
+use std::borrow::Cow;
+
+use countersign_types::{Fault, UserId, Validate};
 use tonic::{Request, Status};
 
 use crate::{
@@ -28,10 +32,8 @@ where
     F: for<'a> FnOnce(&'a M) -> &'a str,
 {
     let (entrance, message) = Entrance::of(request)?;
-    let id = resource_id(&message).to_owned();
-    entrance
-        .call(message, |_, caller| if id == ME { caller.user_id().to_string() } else { id })
-        .await
+    let named = resource_id(&message).to_owned();
+    entrance.call(message, |_, caller| named_id(&named, caller.user_id()).into_owned()).await
 }
 
 /// Enters an RPC whose resource is the service itself.
@@ -49,11 +51,8 @@ pub async fn enter_service<M: Validate>(request: Request<M>) -> Result<Call<M>, 
 /// INVALID_ARGUMENT with every broken rule of input; INTERNAL for a service
 /// that is not behind a guard.
 pub async fn enter_public<M: Validate>(request: Request<M>) -> Result<PublicCall<M>, Status> {
-    let (Entrance { admission, peer }, message) = Entrance::of(request)?;
-    match admission.rule.gate {
-        Gate::Public => Ok(PublicCall { message, peer }),
-        Gate::Policy(_) => Err(unguarded()),
-    }
+    let (entrance, message) = Entrance::of(request)?;
+    entrance.public_call(message)
 }
 
 /// A call on its way in: admitted by the layer, its message valid.
@@ -63,15 +62,27 @@ struct Entrance {
 }
 
 impl Entrance {
-    fn of<M: Validate>(mut request: Request<M>) -> Result<(Self, M), Status> {
-        let admission = request.extensions_mut().remove().ok_or_else(unguarded)?;
-        let peer = Peer::of(&request);
-        let message = request.into_inner();
+    fn of<M: Validate>(request: Request<M>) -> Result<(Self, M), Status> {
+        let (entrance, message) = Self::unread(request)?;
         let violations = message.validate();
         if !violations.is_empty() {
             return Err(status(Fault::invalid(violations)));
         }
-        Ok((Self { admission, peer }, message))
+        Ok((entrance, message))
+    }
+
+    /// Before the message is looked at.
+    fn unread<M>(mut request: Request<M>) -> Result<(Self, M), Status> {
+        let admission = request.extensions_mut().remove().ok_or_else(unguarded)?;
+        let peer = Peer::of(&request);
+        Ok((Self { admission, peer }, request.into_inner()))
+    }
+
+    fn public_call<M>(self, message: M) -> Result<PublicCall<M>, Status> {
+        match self.admission.rule.gate {
+            Gate::Public => Ok(PublicCall { message, peer: self.peer }),
+            Gate::Policy(_) => Err(unguarded()),
+        }
     }
 
     async fn call<M>(
@@ -97,13 +108,19 @@ async fn permit(
     caller: &Caller,
     id: String,
 ) -> Result<Permit, Fault> {
-    let policies =
-        admission.guard.decide(admission.rule.rpc, gate, caller.principal(), &id).await?;
+    let (rpc, principal) = (admission.rule.rpc, caller.principal());
+    admission.guard.observe(rpc, gate, principal, &id);
+    let policies = admission.guard.decide(rpc, gate, principal, &id).await?;
     Ok(Permit::new(admission.rule.rpc, caller.user_id(), gate.resource, id, policies))
 }
 
+/// The id that a client has named: its own, where it has written `me`.
+pub(crate) fn named_id(named: &str, caller: UserId) -> Cow<'_, str> {
+    if named == ME { Cow::Owned(caller.to_string()) } else { Cow::Borrowed(named) }
+}
+
 /// Only reached by an adapter that was mounted or generated wrongly.
-fn unguarded() -> Status {
+pub(crate) fn unguarded() -> Status {
     tracing::error!("a call reached an adapter that its guard did not admit it to");
     status(Fault::internal())
 }

@@ -1,6 +1,6 @@
 //! The guard itself: what its parts share, and the way of a call through them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use cedar_policy::Authorizer;
 use countersign_types::{Clock, Code, Denial, Fault};
@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    policies::Live,
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
@@ -26,6 +27,7 @@ pub struct Guard {
 
 pub(crate) struct Core {
     pub(crate) rules: Rules,
+    pub(crate) policies: Live,
     pub(crate) tokens: Tokens,
     pub(crate) revocations: Revocations,
     pub(crate) authorizer: Authorizer,
@@ -33,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
     pub(crate) max_message_bytes: usize,
+    pub(crate) first_message_timeout: Duration,
+    pub(crate) resolver_timeout: Duration,
 }
 
 /// What the layer found out about a call, for the adapter behind it. Nobody
@@ -109,7 +113,12 @@ impl Guard {
     }
 
     /// Steps 1 to 3, before the message is decoded.
-    pub(crate) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admission, Fault> {
+    pub(crate) fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Result<Admission, Fault> {
         let core = &self.core;
         let Some(rule) = core.rules.of_path(path) else {
             core.recorder.unknown_rpc();
@@ -121,24 +130,49 @@ impl Guard {
         };
         let principal = match rule.gate {
             Gate::Public => None,
-            Gate::Policy(_) => Some(self.authenticate(headers)?),
+            Gate::Policy(_) => Some(self.authenticate(headers, peer)?),
         };
         Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
     }
 
-    fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
+    pub(crate) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Result<Arc<Principal>, Fault> {
         let core = &self.core;
-        if !core.revocations.is_ready() {
+        core.is_able()?;
+        let (peer, now) = (peer.map(|peer| peer.ip()), core.clock.now());
+        let principal = core.tokens.principal(headers, peer, now, &core.recorder)?;
+        core.is_live(&principal)?;
+        Ok(principal)
+    }
+}
+
+impl Core {
+    /// Whether somebody who was let in would be let in now: what a stream has
+    /// to meet for as long as it is open.
+    pub(crate) fn still_admits(&self, principal: &Principal) -> Result<(), Fault> {
+        self.is_able()?;
+        self.tokens.hold(principal, self.clock.now())?;
+        self.is_live(principal)
+    }
+
+    fn is_able(&self) -> Result<(), Fault> {
+        if !self.revocations.is_ready() {
             return Err(not_ready("the service has not yet learned what was revoked"));
         }
-        if !core.tokens.has_keys() {
+        if !self.tokens.has_keys() {
             return Err(not_ready("the service has not yet learned the keys"));
         }
-        let principal = core.tokens.principal(headers, core.clock.now(), &core.recorder)?;
-        if core.revocations.is_revoked(&principal.claims) {
+        Ok(())
+    }
+
+    fn is_live(&self, principal: &Principal) -> Result<(), Fault> {
+        if self.revocations.is_revoked(&principal.claims) {
             return Err(unauthenticated("SESSION_REVOKED", "the session was ended"));
         }
-        Ok(principal)
+        Ok(())
     }
 }
 

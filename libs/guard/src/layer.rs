@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
-use tonic::server::NamedService;
+use tonic::{server::NamedService, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 
 use crate::{Guard, rule::Rule, status};
@@ -68,7 +68,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.guard.admit(request.uri().path(), request.headers()) {
+        let peer = request.extensions().get::<TcpConnectInfo>().and_then(|tcp| tcp.remote_addr);
+        match self.guard.admit(request.uri().path(), request.headers(), peer) {
             Ok(admission) => {
                 request.extensions_mut().insert(admission);
                 Either::Left(self.inner.call(request))

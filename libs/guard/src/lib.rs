@@ -4,18 +4,24 @@
 //! Each step is a file: `rule`, `token` and `revocation` run in the `layer`,
 //! before the message is decoded; `resource` and `decision` in `enter`, which
 //! generated adapters call; `witness` is what a handler gets, and `record` what
-//! is left behind. The only crate that knows cedar-policy. It makes no network
+//! is left behind. `hold` goes on with it for calls that stream: `messages` and
+//! `answers` are checked one by one. The only crate that knows cedar-policy. It makes no network
 //! call and reads no database: what it needs is handed to it.
 
+mod answers;
 mod builder;
 mod call;
 mod decision;
 mod enter;
 mod error;
+mod flood;
 mod guard;
+mod hold;
+mod interceptor;
 mod layer;
+mod messages;
 mod peer;
-mod policies;
+pub mod policies;
 mod principal;
 mod record;
 mod resource;
@@ -32,7 +38,10 @@ pub use countersign_types::Denial;
 pub use enter::{enter, enter_public, enter_service};
 pub use error::Error;
 pub use guard::Guard;
+pub use hold::Hold;
+pub use interceptor::Authenticate;
 pub use layer::{GuardLayer, Guarded};
+pub use messages::Messages;
 pub use peer::Peer;
 pub use resource::{Attributes, OwnedById, Resolver, Value};
 pub use revocation::Revocations;

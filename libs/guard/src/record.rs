@@ -21,6 +21,8 @@ pub(crate) enum Lookup {
     Hit,
     Miss,
     Refused,
+    /// Not looked at, because its sender has sent too many bad ones.
+    Shed,
 }
 
 /// Writes down what the guard did. The instruments come from the global meter
@@ -30,6 +32,7 @@ pub(crate) struct Recorder {
     tokens: Counter<u64>,
     unknown: Counter<u64>,
     dropped: Counter<u64>,
+    policy_errors: Counter<u64>,
 }
 
 /// Where the denials of a handle of the guard go, besides log and metrics.
@@ -58,6 +61,10 @@ impl Recorder {
             tokens: counter("countersign.guard.tokens", "access tokens by how they were looked up"),
             unknown: counter("countersign.guard.unknown_rpcs", "calls of RPCs without a rule"),
             dropped: counter("countersign.guard.dropped_denials", "denials without room"),
+            policy_errors: counter(
+                "countersign.guard.policy_errors",
+                "policies that failed to evaluate; any is a reason to look",
+            ),
         }
     }
 
@@ -66,6 +73,7 @@ impl Recorder {
             Lookup::Hit => "hit",
             Lookup::Miss => "miss",
             Lookup::Refused => "refused",
+            Lookup::Shed => "shed",
         };
         self.tokens.add(1, &[KeyValue::new("cache", lookup)]);
     }
@@ -73,6 +81,21 @@ impl Recorder {
     /// The path is the client's to choose and is no label.
     pub(crate) fn unknown_rpc(&self) {
         self.unknown.add(1, &[]);
+    }
+
+    /// Policies that failed to evaluate: the call is denied, and somebody has
+    /// to hear of it.
+    pub(crate) fn erred(&self, rpc: &'static str, policies: &[String]) {
+        for policy in policies {
+            let label = KeyValue::new("policy.id", policy.clone());
+            self.policy_errors.add(1, &[label, KeyValue::new("rpc.method", rpc)]);
+        }
+        tracing::error!(
+            target: "countersign::decision",
+            ?policies,
+            rpc.method = rpc,
+            "policies failed to evaluate"
+        );
     }
 
     pub(crate) fn permitted(&self, rpc: &'static str) {

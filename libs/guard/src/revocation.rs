@@ -1,5 +1,7 @@
 //! Step 3: what was revoked while its tokens still live.
 
+mod wake;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -14,6 +16,9 @@ use std::{
 use countersign_tokens::Claims;
 use countersign_types::{SessionId, Timestamp, UserId};
 use parking_lot::RwLock;
+
+pub(crate) use wake::Wake;
+use wake::{Subject, Wakes};
 
 /// Entries outlive their time by this span, so that neither the leeway of a
 /// guard nor a clock that lags lets a revoked token through at its very end.
@@ -33,6 +38,7 @@ struct State {
     ready: AtomicBool,
     sessions: RwLock<HashMap<SessionId, Timestamp>>,
     accounts: RwLock<HashMap<UserId, Epoch>>,
+    wakes: Wakes,
 }
 
 struct Epoch {
@@ -47,6 +53,8 @@ impl Revocations {
         let mut sessions = self.0.sessions.write();
         let held = sessions.entry(session).or_insert(until);
         *held = until.max(*held);
+        drop(sessions);
+        self.0.wakes.wake(Subject::Session(session));
     }
 
     /// Revokes all access tokens of an account that were issued in an epoch
@@ -57,6 +65,8 @@ impl Revocations {
         let held = accounts.entry(account).or_insert(Epoch { least: epoch, until });
         held.least = epoch.max(held.least);
         held.until = until.max(held.until);
+        drop(accounts);
+        self.0.wakes.wake(Subject::Account(account));
     }
 
     /// Whether the token with these claims is revoked.
@@ -67,6 +77,11 @@ impl Revocations {
         }
         let accounts = self.0.accounts.read();
         accounts.get(&claims.subject).is_some_and(|epoch| claims.account_epoch < epoch.least)
+    }
+
+    /// Wakes an open stream of the token with these claims when they may be revoked.
+    pub(crate) fn wait_for(&self, claims: &Claims) -> Wake {
+        self.0.wakes.wait_for(claims.session, claims.subject)
     }
 
     /// Drops what concerns no token that still lives; to be called now and then.
@@ -111,6 +126,7 @@ impl fmt::Debug for Revocations {
             .field("ready", &self.is_ready())
             .field("sessions", &self.0.sessions.read().len())
             .field("accounts", &self.0.accounts.read().len())
+            .field("waiting", &self.0.wakes.len())
             .finish()
     }
 }

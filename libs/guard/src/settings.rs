@@ -20,6 +20,17 @@ pub struct Settings {
     pub cache_capacity: u64,
     /// Octets of the longest message that a guarded service decodes.
     pub max_message_bytes: usize,
+    /// How long the first message of a stream may take that has to name its
+    /// resource. The call is answered DEADLINE_EXCEEDED then.
+    pub first_message_timeout: Duration,
+    /// How long a resolver may take. The call is answered DEADLINE_EXCEEDED then.
+    pub resolver_timeout: Duration,
+    /// Tokens with a bad signature, or good only elsewhere or in the past, that
+    /// are verified for one peer (an IPv4 address or an IPv6 /64) in a second,
+    /// four times as many at once. Beyond that, new tokens of this peer are
+    /// answered RESOURCE_EXHAUSTED, and remembered ones go on. 0 sets no limit:
+    /// for guards behind a proxy, to which all calls come from one address.
+    pub bad_tokens_per_second: u32,
 }
 
 impl Default for Settings {
@@ -31,6 +42,9 @@ impl Default for Settings {
             leeway: Duration::from_secs(5),
             cache_capacity: 10_000,
             max_message_bytes: 1024 * 1024,
+            first_message_timeout: Duration::from_secs(10),
+            resolver_timeout: Duration::from_secs(5),
+            bad_tokens_per_second: 50,
         }
     }
 }

@@ -4,7 +4,11 @@
 //! everything that changes with time: its expiry and audience, and whether its
 //! key is still in the ring.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use countersign_tokens::{Binding, Error, Expect, KeyRing, MAX_TOKEN_BYTES, verify};
 use countersign_types::{Code, Fault, Timestamp};
@@ -14,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Settings,
+    flood::Flood,
     principal::{Principal, Types},
     record::{Lookup, Recorder},
 };
@@ -30,6 +35,7 @@ pub(crate) struct Tokens {
     expect: Expect,
     types: Arc<Types>,
     is_current: Option<IsCurrent>,
+    flood: Flood,
 }
 
 /// Whether the ring is certain to hold every key that signs.
@@ -57,6 +63,7 @@ impl Tokens {
             },
             types,
             is_current,
+            flood: Flood::new(settings.bad_tokens_per_second),
         }
     }
 
@@ -69,6 +76,7 @@ impl Tokens {
     pub(crate) fn principal(
         &self,
         headers: &HeaderMap,
+        peer: Option<IpAddr>,
         now: Timestamp,
         recorder: &Recorder,
     ) -> Result<Arc<Principal>, Fault> {
@@ -80,17 +88,44 @@ impl Tokens {
                 principal
             }
             None => {
-                let looked_up = self.verify(token, digest, now);
-                recorder.token(looked_up.as_ref().map_or(Lookup::Refused, |_| Lookup::Miss));
-                looked_up.map_err(|error| self.refusal(error))?
+                let toll = self.flood.toll(peer, Instant::now()).map_err(|wait| {
+                    recorder.token(Lookup::Shed);
+                    flooded(wait)
+                })?;
+                match self.verify(token, digest, now) {
+                    Ok(principal) => {
+                        recorder.token(Lookup::Miss);
+                        toll.give_back();
+                        principal
+                    }
+                    Err(error) => {
+                        recorder.token(Lookup::Refused);
+                        if is_cheap(&error) {
+                            toll.give_back();
+                        }
+                        return Err(self.refusal(error));
+                    }
+                }
             }
         };
         if !principal.key_is_in(&self.keys) {
             self.cache.invalidate(&digest);
+        }
+        self.hold(&principal, now)?;
+        Ok(principal)
+    }
+
+    /// Whether a token that was verified before holds now.
+    pub(crate) fn hold(&self, principal: &Principal, now: Timestamp) -> Result<(), Fault> {
+        if !principal.key_is_in(&self.keys) {
             return Err(refusal(Error::UnknownKey));
         }
-        self.expect.check(&principal.claims, now).map_err(refusal)?;
-        Ok(principal)
+        self.expect.check(&principal.claims, now).map_err(refusal)
+    }
+
+    /// How long it holds at most.
+    pub(crate) fn remaining(&self, principal: &Principal, now: Timestamp) -> Duration {
+        principal.claims.expires_at.plus(self.expect.leeway).since(now)
     }
 
     /// A key that is not here may have come to be since the keys were fetched.
@@ -148,6 +183,16 @@ fn refusal(error: Error) -> Fault {
         Error::Expired => unauthenticated("TOKEN_EXPIRED", "the access token is expired"),
         _ => unauthenticated("TOKEN_INVALID", "the access token does not hold here"),
     }
+}
+
+/// Whether a token was refused before its signature was looked at.
+const fn is_cheap(error: &Error) -> bool {
+    matches!(error, Error::TooLarge | Error::Header | Error::Malformed | Error::UnknownKey)
+}
+
+fn flooded(wait: Duration) -> Fault {
+    let message = "too many tokens that do not hold came from this address";
+    Fault::new(Code::ResourceExhausted, "TOO_MANY_BAD_TOKENS", message).retry_after(wait)
 }
 
 fn malformed() -> Fault {
@@ -212,7 +257,7 @@ mod tests {
         let start = Barrier::new(8);
         let ask = || {
             start.wait();
-            tokens.principal(&headers, NOW, &recorder).unwrap()
+            tokens.principal(&headers, None, NOW, &recorder).unwrap()
         };
         let principals: Vec<_> = thread::scope(|scope| {
             let callers: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();

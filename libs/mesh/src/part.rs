@@ -149,6 +149,13 @@ impl fmt::Debug for Task {
 }
 
 impl Readiness {
+    /// Ready from the start and for good.
+    #[must_use]
+    pub fn always() -> Self {
+        // A receiver keeps the last value when its sender is gone.
+        Self(watch::channel(true).1)
+    }
+
     /// Ready when the sender says `true`; starts as `ready`.
     #[must_use]
     pub fn new(ready: bool) -> (watch::Sender<bool>, Self) {

@@ -4,11 +4,13 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use countersign_types::is_private;
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use crate::{Error, key::KEY_LEN};
@@ -24,7 +26,8 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, Error> {
     };
     let file = File::open(path).map_err(failed)?;
     // Asked of the open file: the path may point elsewhere a moment later.
-    if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+    let about = file.metadata().map_err(failed)?;
+    if !is_private(about.mode(), about.uid(), geteuid().as_raw()) {
         return Err(Error::Exposed(path.into()));
     }
     let mut text = Zeroizing::new(Vec::with_capacity(128));

@@ -43,8 +43,8 @@ impl MasterKey {
     /// base64url without padding.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Exposed`] for a file that its group or
-    /// others may touch, [`Error::NotAKey`], [`Error::File`].
+    /// [`Error::Missing`], [`Error::Exposed`] for a file that others
+    /// may touch ([`countersign_types::is_private`]), [`Error::NotAKey`], [`Error::File`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         Ok(Self::from_bytes(&*file::read(path.as_ref())?))
     }

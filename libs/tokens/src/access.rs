@@ -1,5 +1,7 @@
 //! Signing and verifying access tokens.
 
+use std::time::Duration;
+
 use pasetors::{
     token::UntrustedToken,
     version4::{PublicToken, V4},
@@ -9,6 +11,10 @@ use crate::{Claims, Error, KeyId, KeyRing, Purpose, SigningKey, footer};
 
 /// Octets of an access token. A longer one is neither issued nor looked at.
 pub const MAX_TOKEN_BYTES: usize = 4096;
+
+/// The longest life that an auth service may give to an access token: what was
+/// revoked longer ago concerns none that lives.
+pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// What a token is bound to without saying so: it goes into the signature as
 /// the implicit assertion, so that a token of one environment is noise in another.

@@ -13,7 +13,7 @@ mod key;
 mod refresh;
 mod ring;
 
-pub use access::{Binding, MAX_TOKEN_BYTES, Verified, sign, verify};
+pub use access::{Binding, MAX_TOKEN_BYTES, MAX_TOKEN_LIFE, Verified, sign, verify};
 pub use claims::{Claims, Purpose};
 pub use error::Error;
 pub use expect::Expect;

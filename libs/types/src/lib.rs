@@ -8,6 +8,7 @@ mod denial;
 mod email;
 mod fault;
 mod id;
+mod private;
 mod trace;
 mod validate;
 
@@ -16,5 +17,6 @@ pub use denial::Denial;
 pub use email::{Email, EmailError};
 pub use fault::{Code, Fault, Violation};
 pub use id::{EventId, IdError, SessionId, UserId};
+pub use private::is_private;
 pub use trace::{TraceParent, TraceParentError};
 pub use validate::{FieldPath, Validate};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The longest life that an access token can be given by any settings. Whatever
 /// outlives the tokens of a session or a key reckons with this one: the tokens
 /// that live may have been issued under other settings than those of today.
-pub const ACCESS_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);
+pub const ACCESS_TOKEN_LIFETIME_MAX: Duration = countersign_tokens::MAX_TOKEN_LIFE;
 
 /// The settings of the auth service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -14,10 +14,13 @@ use crate::{Error, cli::Flags};
 
 mod bus;
 mod keys;
+mod policies;
 mod token;
 
 pub use bus::BusConfig;
 pub use keys::KeysConfig;
+pub use policies::PoliciesConfig;
+pub(crate) use policies::base_policies;
 pub use token::TokenConfig;
 
 /// Everything that can be set.
@@ -26,7 +29,7 @@ pub use token::TokenConfig;
 pub struct Config {
     /// Folder of the databases and of the master key; made at the first start (mode 0700).
     pub data_dir: PathBuf,
-    /// File of the master key (mode 0600). Unset: `master.key` in the data folder. Made at the first start, where the database of the auth service has no tables yet; later a missing one is an error.
+    /// File of the master key (mode 0600, or 0640 where root owns it and the server is not root). Unset: `master.key` in the data folder. Made at the first start, where the database of the auth service has no tables yet; later a missing one is an error.
     pub master_key_file: Option<PathBuf>,
     /// How the server listens, and what it bears.
     pub server: ServerConfig,
@@ -34,6 +37,8 @@ pub struct Config {
     pub log: LogConfig,
     /// What access tokens say, and what the guard asks of them.
     pub token: TokenConfig,
+    /// Policies of one's own.
+    pub policies: PoliciesConfig,
     /// Where each service keeps its data.
     pub database: DatabasesConfig,
     /// Where events travel.
@@ -92,6 +97,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             log: LogConfig::default(),
             token: TokenConfig::default(),
+            policies: PoliciesConfig::default(),
             database: DatabasesConfig::default(),
             bus: BusConfig::default(),
             keys: KeysConfig::default(),
@@ -148,6 +154,7 @@ impl Config {
         self.server.validate("server")?;
         self.log.validate("log")?;
         self.token.validate("token")?;
+        self.policies.validate("policies")?;
         self.database.auth.validate("database.auth")?;
         self.database.user.validate("database.user")?;
         self.bus.validate("bus")?;

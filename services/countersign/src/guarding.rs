@@ -1,91 +1,54 @@
-//! The guard of a process, and what it learns of revoked sessions from the bus.
+//! The guard of a process with the auth service, which fills its ring and knows
+//! what was revoked before the start. Away from there, a guard lives on a
+//! [`countersign_feed::Feed`].
 
-use std::time::Duration;
-
-use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES, events::v1::SessionRevoked};
-use countersign_events::{Bus, Event, Follower, Following};
-use countersign_guard::{Guard, GuardBuilder, Revocations, Settings};
+use countersign_contracts::{CEDAR_SCHEMA, RULES};
+use countersign_events::Bus;
+use countersign_feed::follow_revocations;
+use countersign_guard::{Guard, Revocations, Settings};
 use countersign_seal::MasterKey;
 use countersign_tokens::KeyRing;
-use countersign_types::{Clock, SessionId};
+use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
-use crate::{Config, Error};
-
-/// The longest life of an access token that any auth service can be set to.
-const LONGEST: Duration = countersign_auth::config::ACCESS_TOKEN_LIFETIME_MAX;
-const REVOKED: &str = "countersign.events.v1.SessionRevoked";
+use crate::{
+    Config, Error,
+    own_policies::{OwnPolicies, PolicyTasks},
+};
 
 /// A guard with all that feeds it.
 pub struct Guarding {
-    pub guard: Guard,
-    pub settings: Settings,
-    pub keys: KeyRing,
-    pub revocations: Revocations,
-    pub following: Following,
+    guard: Guard,
+    /// What keeps it up to date with the folder of one's own policies.
+    pub policies: PolicyTasks,
+    settings: Settings,
+    keys: KeyRing,
+    revocations: Revocations,
     clock: Clock,
     bus: Bus,
 }
 
 impl Guarding {
-    /// A guard with the base policies and these keys, that follows revocations on `bus`. An
-    /// entry is kept for `token_life`.
-    ///
-    /// # Errors
-    /// [`Error::Guard`].
-    fn build(
-        config: &Config,
-        clock: &Clock,
-        bus: &Bus,
-        keys: KeyRing,
-        token_life: Duration,
-        change: impl FnOnce(GuardBuilder) -> GuardBuilder,
-    ) -> Result<Self, Error> {
-        let revocations = Revocations::default();
-        let settings = config.token.guard(&config.server);
-        let builder = Guard::builder(settings.clone())
-            .rules(RULES)
-            .policies(CEDAR_SCHEMA, BASE_POLICIES)
-            .keys(keys.clone())
-            .revocations(revocations.clone())
-            .clock(clock.clone());
-        let guard = change(builder).build()?;
-        let told = revocations.clone();
-        let revoke = move |event: &Event| match session(event) {
-            Some(session) => told.revoke_session(session, event.time.plus(token_life)),
-            None => tracing::error!(event.id = %event.id, "a revocation cannot be read"),
-        };
-        let horizon = LONGEST + settings.leeway;
-        let follower = Follower::new("guard.revocations", &[REVOKED], horizon, revoke);
-        let following = bus.follow(follower.complete_from(&[countersign_auth::SOURCE]));
-        let (clock, bus) = (clock.clone(), bus.clone());
-        Ok(Self { guard, settings, keys, revocations, following, clock, bus })
-    }
-
-    /// The same beside the auth service, which fills the ring and knows what
-    /// was revoked before the start.
+    /// A guard with the policies that are set, that follows revocations on `bus`.
     ///
     /// # Errors
     /// [`Error::Guard`].
     pub fn beside_auth(config: &Config, clock: &Clock, bus: &Bus) -> Result<Self, Error> {
+        let (keys, revocations) = (KeyRing::default(), Revocations::default());
+        let settings = config.token.guard(&config.server);
+        let own = OwnPolicies::read(&config.policies)?;
+        let builder = Guard::builder(settings.clone())
+            .rules(RULES)
+            .policies(CEDAR_SCHEMA, &[])
+            .keys(keys.clone())
+            .revocations(revocations.clone())
+            .clock(clock.clone());
+        let guard = own.put_into(builder).build()?;
+        let policies = own.watch(&guard);
         let life = config.auth.session.access_token_lifetime;
-        Self::build(config, clock, bus, KeyRing::default(), life, |builder| builder)
-    }
-
-    /// The same away from the auth service, whose tokens may live as long as
-    /// any can.
-    ///
-    /// # Errors
-    /// [`Error::Guard`].
-    pub fn away_from_auth(
-        config: &Config,
-        clock: &Clock,
-        bus: &Bus,
-        keys: KeyRing,
-        ring_is_current: impl Fn() -> bool + Send + Sync + 'static,
-    ) -> Result<Self, Error> {
-        let ask = |builder: GuardBuilder| builder.ring_is_current(ring_is_current);
-        Self::build(config, clock, bus, keys, LONGEST, ask)
+        follow_revocations(bus, &revocations, life, settings.leeway);
+        let (clock, bus) = (clock.clone(), bus.clone());
+        Ok(Self { guard, policies, settings, keys, revocations, clock, bus })
     }
 
     /// What the auth service needs.
@@ -107,8 +70,4 @@ impl Guarding {
         let (clock, guard, bus) = (self.clock.clone(), self.guard.clone(), self.bus.clone());
         countersign_user::Deps { db, clock, guard, bus }
     }
-}
-
-fn session(event: &Event) -> Option<SessionId> {
-    event.decode::<SessionRevoked>().ok()?.session_id.parse().ok()
 }

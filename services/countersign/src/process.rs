@@ -1,11 +1,16 @@
 //! What one process serves, whatever runs in it.
 
-use countersign_mesh::{Part, config::ServerConfig, server::Server};
+use countersign_mesh::{Part, Readiness, config::ServerConfig, server::Server};
 use sea_orm::DatabaseConnection;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{DataFolder, Error, databases};
+
+/// What health calls the process itself: serving for as long as it answers and
+/// is not told to stop, whatever it depends on. A restart helps where it does
+/// not answer, and does not bring a database back.
+const CONDITION: &str = "countersign.process";
 
 /// Parts behind one server, and what is closed when it has stopped.
 #[derive(Debug)]
@@ -28,7 +33,9 @@ impl Process {
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let Self { parts, server, databases, folder } = self;
-        let server = parts.into_iter().fold(Server::new(&server), Server::part);
+        let alive = Part::new("process").condition(CONDITION, Readiness::always());
+        let parts = parts.into_iter().chain([alive]);
+        let server = parts.fold(Server::new(&server), Server::part);
         let served = server.serve(listener, shutdown).await;
         for (name, db) in databases {
             databases::close(name, &db).await;

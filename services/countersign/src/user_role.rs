@@ -2,9 +2,10 @@
 //! has no master key and never sees the auth service's database: keys come by
 //! gRPC, revocations by the bus.
 
-use countersign_events::{Bus, Follower};
-use countersign_mesh::{Readiness, Task};
-use countersign_tokens::KeyRing;
+use countersign_contracts::{CEDAR_SCHEMA, RULES};
+use countersign_events::Bus;
+use countersign_feed::{Feed, FeedOptions};
+use countersign_mesh::{Part, Readiness, Task};
 use countersign_types::Clock;
 use countersign_user::{Migrator, Service};
 use sea_orm::DatabaseConnection;
@@ -14,13 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, DataFolder, Error, bus,
     databases::{self, USER_FILE},
-    guarding::Guarding,
-    key_source::{KeyNews, KeySource},
+    own_policies::{OwnPolicies, PolicyTasks},
     process::Process,
-    standing::Standing,
 };
-
-const KEY_CHANGED: &str = "countersign.events.v1.SigningKeyChanged";
 
 /// The user service, ready to be served.
 #[derive(Debug)]
@@ -34,6 +31,7 @@ pub struct UserRole {
     /// Whether the guard knows the keys and what was revoked.
     pub ready: Readiness,
     tasks: Vec<Task>,
+    policies: PolicyTasks,
     config: Config,
     folder: Option<DataFolder>,
 }
@@ -47,8 +45,7 @@ impl UserRole {
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, Error> {
         config.keys.fit("keys", config.auth.signing_keys.announce_period)?;
         bus::require(config, "user")?;
-        let (ring, news) = (KeyRing::default(), KeyNews::new(config));
-        let source = KeySource::new(config, ring.clone(), news.clone())?;
+        let options = feed_options(config)?;
         let has_place = databases::has_place(&config.database.user);
         let folder = if has_place { None } else { Some(DataFolder::claim(&config.data_dir)?) };
         let db = databases::open(&config.database.user, folder.as_ref(), USER_FILE).await?;
@@ -56,33 +53,18 @@ impl UserRole {
         databases::prepare::<Migrator>("user", &db, config).await?;
 
         let bus = bus::open(config).await?;
-        let asked = news.clone();
-        let ring_is_current = move || {
-            asked.hint();
-            asked.are_current()
-        };
-        let guarding = Guarding::away_from_auth(config, &clock, &bus, ring, ring_is_current)?;
-        let user = countersign_user::build(config.user.clone(), guarding.user(db.clone())).await?;
-
-        let changed = news.clone();
-        // What changed before the start is fetched at the start.
-        let horizon = config.keys.timeout;
-        bus.follow(Follower::new("guard.keys", &[KEY_CHANGED], horizon, move |_| changed.hint()));
-        let (sender, ready) = Readiness::new(false);
-        let standing = Standing {
-            following: guarding.following,
-            keys_known: news.known(),
-            revocations: guarding.revocations,
-            max_staleness: config.token.max_staleness,
-            clock: clock.clone(),
-            ready: sender,
-        };
-        let tasks = vec![
-            Task::new("keys", |cancel| source.run(cancel)),
-            Task::new("standing", |cancel| standing.run(cancel)),
-            databases::time(&db, clock),
-        ];
-        Ok(Self { user, db, bus, ready, tasks, config: config.clone(), folder })
+        let settings = config.token.guard(&config.server);
+        let feed = Feed::new(settings, &options, &bus, clock.clone()).map_err(source)?;
+        let own = OwnPolicies::read(&config.policies)?;
+        let builder = feed.guard().rules(RULES).policies(CEDAR_SCHEMA, &[]);
+        let guard = own.put_into(builder).build()?;
+        let policies = own.watch(&guard);
+        let time = databases::time(&db, clock.clone());
+        let deps = countersign_user::Deps { db: db.clone(), clock, guard, bus: bus.clone() };
+        let user = countersign_user::build(config.user.clone(), deps).await?;
+        let ready = Readiness::from(feed.ready());
+        let tasks = vec![Task::new("feed", |cancel| feed.run(cancel)), time];
+        Ok(Self { user, db, bus, ready, tasks, policies, config: config.clone(), folder })
     }
 
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
@@ -99,10 +81,30 @@ impl UserRole {
     }
 
     fn into_process(self) -> Process {
-        let Self { user, db, bus, ready, tasks, config, folder } = self;
-        let user =
-            tasks.into_iter().fold(user.into_part().ready(ready), countersign_mesh::Part::task);
-        let parts = vec![user, bus::part(&config, bus)];
+        let Self { user, db, bus, ready, tasks, policies, config, folder } = self;
+        let user = tasks.into_iter().fold(user.into_part().ready(ready), Part::task);
+        let parts = vec![user, bus::part(&config, bus), policies.into_part()];
         Process { parts, server: config.server, databases: vec![("user", db)], folder }
+    }
+}
+
+fn feed_options(config: &Config) -> Result<FeedOptions, Error> {
+    if config.keys.source.is_empty() {
+        return Err(Error::NoKeySource);
+    }
+    Ok(FeedOptions {
+        ca_file: config.keys.ca_file.clone(),
+        refresh_interval: config.keys.refresh_interval,
+        timeout: config.keys.timeout,
+        max_staleness: config.token.max_staleness,
+        ..FeedOptions::new(&config.keys.source)
+    })
+}
+
+fn source(error: countersign_feed::Error) -> Error {
+    match error {
+        countersign_feed::Error::NoSource => Error::NoKeySource,
+        countersign_feed::Error::Source(url) => Error::KeySource(url),
+        countersign_feed::Error::Authority { path, reason } => Error::KeySourceCa { path, reason },
     }
 }

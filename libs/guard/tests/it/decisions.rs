@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_guard::{Guard, OwnedById};
+use countersign_guard::{Guard, OwnedById, Settings};
 use countersign_types::{Timestamp, UserId};
 use tokio::sync::mpsc;
 use tonic::Code;
@@ -95,6 +95,31 @@ async fn the_fault_of_a_resolver_ends_the_call() {
 }
 
 #[tokio::test]
+async fn a_resolver_that_tells_of_existence_is_not_repeated() {
+    let world = World::default();
+    let answer = world.call(GET, &world.token(), "told").await;
+    assert_eq!(refusal(&answer), (Code::Unavailable, "RESOLVER_FAILED".to_owned()));
+}
+
+#[tokio::test]
+async fn a_slow_resolver_ends_the_call_and_permits_nothing() {
+    let mut world = World::default();
+    let settings = Settings { resolver_timeout: Duration::from_millis(10), ..settings() };
+    let guard = Guard::builder(settings)
+        .rules(RULES)
+        .policies(SCHEMA, &[("things.cedar", POLICIES)])
+        .keys(world.ring.clone())
+        .revocations(world.revocations.clone())
+        .clock(world.now());
+    world.guard = guard.build().unwrap().with_resolver("Thing", world.things.clone());
+    let answer = world.call(GET, &world.token(), "slow").await;
+    assert_eq!(refusal(&answer), (Code::DeadlineExceeded, "RESOLVER_TOO_SLOW".to_owned()));
+    // What needs no attributes needs no resolver.
+    let admin = world.token_of_role(&["admin"]);
+    assert!(world.call(PURGE, &admin, "slow").await.is_ok());
+}
+
+#[tokio::test]
 async fn without_its_resolver_a_type_is_closed() {
     let mut world = World::default();
     let token = world.token();
@@ -123,6 +148,37 @@ async fn me_is_the_caller() {
     for id in [other.as_str(), "", "ME", "lamp", &owner.to_string().to_uppercase()] {
         assert_eq!(refusal(&world.call(GET, &token, id).await), denied(), "{id}");
     }
+}
+
+const STEP_UP: &str = r#"
+@id("purge-needs-a-fresh-login")
+@step_up("authentication_age<60")
+forbid (principal, action == Action::"test.v1.ThingService/PurgeThing", resource)
+when { principal.session_age >= 60 };
+"#;
+
+#[tokio::test]
+async fn a_policy_may_ask_for_a_fresh_login_and_the_denial_says_so() {
+    let world = World::with(|builder| builder.policies(SCHEMA, &[("step.cedar", STEP_UP)]));
+    let admin = world.token_of_role(&["admin"]);
+    assert!(world.call(PURGE, &admin, "lamp").await.is_ok());
+    world.clock.advance(Duration::from_secs(60));
+    let answer = world.call(PURGE, &admin, "lamp").await;
+    assert_eq!(refusal(&answer), (Code::PermissionDenied, "STEP_UP_REQUIRED".to_owned()));
+    let info = answer.unwrap_err().get_details_error_info().unwrap();
+    assert_eq!(info.metadata.get("step_up").unwrap(), "authentication_age<60");
+    let again = world.token_of_role(&["admin"]);
+    assert!(world.call(PURGE, &again, "lamp").await.is_ok(), "after a fresh login");
+}
+
+#[tokio::test]
+async fn a_step_up_is_asked_for_only_where_it_would_help() {
+    let world = World::with(|builder| builder.policies(SCHEMA, &[("step.cedar", STEP_UP)]));
+    let (admin, other) = (world.token_of_role(&["admin"]), world.token());
+    world.clock.advance(Duration::from_secs(60));
+    // Forbidden in any case, and permitted in none.
+    assert_eq!(refusal(&world.call(PURGE, &admin, "sacred").await), denied());
+    assert_eq!(refusal(&world.call(PURGE, &other, "lamp").await), denied());
 }
 
 #[tokio::test]

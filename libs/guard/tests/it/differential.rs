@@ -130,7 +130,7 @@ fn reference(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::fuzz::cases(96))]
 
     #[test]
     fn the_indexed_policies_decide_like_all_policies(
@@ -162,7 +162,7 @@ proptest! {
         hand.advance(Duration::from_secs(age));
 
         let token = crate::world::signed(&claims);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for rpc in THING_RPCS.into_iter().chain(SERVICE_RPCS) {
             let expected = reference(&text, &world, &claims, rpc, id, age as i64);
             let decided = runtime.block_on(world.call(rpc, &token, id));

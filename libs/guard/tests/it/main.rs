@@ -1,12 +1,19 @@
 //! The guard through its public interface.
 #![expect(clippy::unwrap_used, reason = "what stands around a test may panic like the test")]
 
+mod alarm;
 mod decisions;
+mod desk;
 mod differential;
 mod entering;
+mod folder;
+mod fuzz;
+mod interceptor;
 mod mounting;
 mod policies;
+mod reloading;
 mod revocations;
+mod shadowing;
 mod statuses;
 mod tokens;
 mod world;

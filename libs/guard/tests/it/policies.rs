@@ -50,6 +50,16 @@ fn a_bad_policy_is_refused_with_file_line_and_reason() {
             "applicable action",
         ),
         (
+            "\n@id(\"a\")\n@step_up(\"otp\")\npermit (principal, action, resource);",
+            "my.cedar:2: ",
+            "only a forbid can ask for a step-up",
+        ),
+        (
+            "@id(\"a\")\n@step_up\nforbid (principal, action, resource);",
+            "my.cedar:1: ",
+            "@step_up says what is needed",
+        ),
+        (
             "\n\n@id(\"a\")\npermit (principal, action, resource is Thing) when { false };",
             "my.cedar:3: ",
             "impossible",
@@ -103,4 +113,15 @@ fn issuer_audience_and_environment_have_to_be_set() {
         let refused = Guard::builder(settings).policies(SCHEMA, &[]).build().err().unwrap();
         assert_eq!(refused.to_string(), format!("the guard's setting `{name}` is empty"));
     }
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_at_once() {
+    let one = "permit (principal, action, resource);\n\n@id(\"b\") permit (principal, action == Action::\"gone\", resource);";
+    let refused = build(&[("one.cedar", one), ("two.cedar", "permit (")]).err().unwrap();
+    let Error::Policies(problems) = &refused else { unreachable!("{refused}") };
+    let places: Vec<_> = problems.iter().map(|p| (p.file.as_str(), p.line)).collect();
+    assert_eq!(places.first(), Some(&("one.cedar", 1)), "{problems:?}");
+    assert!(places.contains(&("one.cedar", 3)) && places.contains(&("two.cedar", 1)), "{places:?}");
+    assert!(refused.to_string().ends_with("more)") && !refused.to_string().contains('\n'));
 }

@@ -52,6 +52,6 @@ fn an_account_is_forgotten_when_its_old_tokens_are_dead() {
     assert!(!revocations.is_revoked(&claims));
     assert_eq!(
         format!("{revocations:?}"),
-        "Revocations { ready: false, sessions: 0, accounts: 0 }"
+        "Revocations { ready: false, sessions: 0, accounts: 0, waiting: 0 }"
     );
 }

@@ -10,9 +10,9 @@ use std::{
 
 use countersign_tokens::{Binding, Claims, RefreshKey, RefreshToken, sign};
 use countersign_types::SessionId;
-use tonic::Code;
+use tonic::{Code, transport::server::TcpConnectInfo};
 
-use crate::world::{COUNT, GET, KEY, Named, OTHER_KEY, TOKEN_LIFE, World, refusal, signed};
+use crate::world::{Answer, COUNT, GET, KEY, Named, OTHER_KEY, TOKEN_LIFE, World, refusal, signed};
 
 fn unauthenticated(reason: &str) -> (Code, String) {
     (Code::Unauthenticated, reason.to_owned())
@@ -171,6 +171,51 @@ async fn tokens_that_differ_in_roles_only_do_not_share_a_memory() {
     let auditor = Claims { roles: vec!["auditor".to_owned()], ..plain.clone() };
     assert!(world.call(COUNT, &signed(&auditor), "").await.is_ok());
     assert!(world.call(COUNT, &signed(&plain), "").await.is_err());
+}
+
+/// Calls with a token, from an address.
+async fn call_from(world: &World, address: &str, token: &str) -> Answer {
+    let mut request = http::Request::post(format!("http://test/{GET}"))
+        .header("authorization", format!("Bearer {token}"))
+        .body(Named { id: "lamp".to_owned(), ..Named::default() })
+        .unwrap();
+    let remote_addr = Some(format!("{address}:5000").parse().unwrap());
+    request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+    world.serve(request).await
+}
+
+#[tokio::test]
+async fn who_sends_many_bad_tokens_is_no_longer_listened_to() {
+    let world = World::default();
+    let (good, forged) = (world.token(), world.token());
+    assert!(call_from(&world, "192.0.2.1", &good).await.is_ok());
+    let forged = forged.replacen("v4.public.", "v4.public.AAAA", 1);
+    let shed = (Code::ResourceExhausted, "TOO_MANY_BAD_TOKENS".to_owned());
+    let mut refusals = 0;
+    loop {
+        let refused = refusal(&call_from(&world, "192.0.2.1", &forged).await);
+        if refused == shed {
+            break;
+        }
+        assert_eq!(refused, unauthenticated("TOKEN_INVALID"));
+        refusals += 1;
+        // Four seconds' worth, and what comes back while the test runs.
+        assert!(refusals < 100_000, "nothing ends the flood");
+    }
+    assert!(refusals >= 200, "{refusals}");
+    assert!(call_from(&world, "192.0.2.1", &good).await.is_ok(), "a remembered token goes on");
+    let other = call_from(&world, "192.0.2.2", &world.token()).await;
+    assert!(other.is_ok(), "so does everybody else");
+}
+
+#[tokio::test]
+async fn a_token_that_costs_nothing_to_refuse_is_not_counted() {
+    let world = World::default();
+    for _ in 0..1_000 {
+        let refused = refusal(&call_from(&world, "192.0.2.1", "v4.public.nonsense").await);
+        assert_eq!(refused, unauthenticated("TOKEN_MALFORMED"));
+    }
+    assert!(call_from(&world, "192.0.2.1", &world.token()).await.is_ok());
 }
 
 fn not_ready() -> (Code, String) {

@@ -107,8 +107,9 @@ pub struct Named {
     pub note: String,
 }
 
-/// Resolves things: every thing is owned by `owner`, but `missing` is not there
-/// and `broken` cannot be looked up.
+/// Resolves things: every thing is owned by `owner`, but `missing` is not there,
+/// `broken` cannot be looked up, `told` is said not to be found, and `slow`
+/// never comes.
 #[derive(Clone)]
 pub struct Things {
     pub owner: UserId,
@@ -139,6 +140,11 @@ impl World {
         let things = Things { owner: UserId::generate(), asked: Arc::default() };
         let guard = change(builder).build().unwrap().with_resolver("Thing", things.clone());
         Self { guard, ring, revocations, clock, things, now }
+    }
+
+    /// What the time is taken from.
+    pub fn now(&self) -> Clock {
+        self.now.clone()
     }
 
     /// The claims of a new token of the owner of the things.
@@ -184,8 +190,13 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        self.serve(request.body(message).unwrap()).await
+    }
+
+    /// Sends a request as it is.
+    pub async fn serve(&self, request: http::Request<Named>) -> Answer {
         let mut service = self.guard.layer().layer(service_fn(handle));
-        let response = service.call(request.body(message).unwrap()).await.unwrap();
+        let response = service.call(request).await.unwrap();
         match Status::from_header_map(response.headers()) {
             Some(status) => Err(Box::new(status)),
             None => Ok(response.into_body()),
@@ -210,6 +221,12 @@ impl Resolver for Things {
             .set("open", Value::Bool(true));
         Box::pin(async move {
             match id {
+                "slow" => std::future::pending().await,
+                "told" => Err(Fault::new(
+                    countersign_types::Code::NotFound,
+                    "THING_NOT_FOUND",
+                    "there is no such thing",
+                )),
                 "missing" => Ok(None),
                 "broken" => Err(Fault::new(
                     countersign_types::Code::Unavailable,

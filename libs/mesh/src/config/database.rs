@@ -15,7 +15,7 @@ use crate::Error;
 pub struct DatabaseConfig {
     /// `sqlite://PATH` or `postgres://USER@HOST/NAME`, without a password. Unset: SQLite in the data folder.
     pub url: Option<String>,
-    /// A file (mode 0600) with the URL in its first line, password and all; in place of `url`.
+    /// A file (mode 0600, or 0640 where root owns it) with the URL in its first line, password and all; in place of `url`.
     pub url_file: Option<PathBuf>,
     /// Connections to the database, 1 to 500.
     pub max_connections: u32,
@@ -79,8 +79,8 @@ impl DatabaseConfig {
     /// The URL to connect to: from the file, else as configured, else `default`.
     ///
     /// # Errors
-    /// [`Error::Read`] when the file can not be read, [`Error::Exposed`] when its
-    /// group or others may touch it.
+    /// [`Error::Read`] when the file can not be read, [`Error::Exposed`] when
+    /// others than the server may ([`countersign_types::is_private`]).
     pub fn secret_url(&self, default: &str) -> Result<SecretString, Error> {
         let Some(path) = &self.url_file else {
             return Ok(self.url.as_deref().unwrap_or(default).into());

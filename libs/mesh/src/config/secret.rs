@@ -3,16 +3,16 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
+use countersign_types::is_private;
+use rustix::process::geteuid;
 use secrecy::zeroize::Zeroizing;
 
 use crate::Error;
 
-/// What the group and others may do with the file (mode bits): nothing.
-const OTHERS: u32 = 0o077;
 /// Bytes that are read at most; whoever reads says what is too long for it.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -21,7 +21,8 @@ pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     // Asked of the open file: the path may point elsewhere a moment later.
-    if file.metadata().map_err(failed)?.permissions().mode() & OTHERS != 0 {
+    let about = file.metadata().map_err(failed)?;
+    if !is_private(about.mode(), about.uid(), geteuid().as_raw()) {
         return Err(Error::Exposed(path.to_owned()));
     }
     // Made as long as it can become: growing would leave copies behind.

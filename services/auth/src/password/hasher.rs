@@ -1,7 +1,7 @@
 //! Argon2id hashes in PHC form, with an optional pepper. It computes on the
 //! thread that calls it: only the pool's threads do.
 
-use std::{fs::File, io::Read, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, KeyId, Params, ParamsBuilder, Version,
@@ -10,6 +10,8 @@ use argon2::{
         phc::{Output, ParamsString, PasswordHash, Salt},
     },
 };
+use countersign_types::is_private;
+use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -22,8 +24,6 @@ const OUTPUT_LEN: usize = 32;
 const SALT_LEN: usize = 16;
 const PEPPER_MIN: usize = 16;
 const PEPPER_MAX: u64 = 1024;
-/// What group and others may do with the pepper (mode bits): nothing.
-const OTHERS: u32 = 0o077;
 /// No hash of ours needs more memory: a damaged row must not take all there is.
 const MEMORY_KIB_MAX: u32 = 1_048_576;
 
@@ -62,7 +62,8 @@ impl Pepper {
         let mut secret = Zeroizing::new(Vec::with_capacity(2048));
         let file = File::open(path).map_err(failed)?;
         // Asked of the open file: the path may point elsewhere a moment later.
-        if file.metadata().map_err(failed)?.permissions().mode() & OTHERS != 0 {
+        let about = file.metadata().map_err(failed)?;
+        if !is_private(about.mode(), about.uid(), geteuid().as_raw()) {
             return Err(Error::PepperExposed(path.to_owned()));
         }
         file.take(PEPPER_MAX + 3).read_to_end(&mut secret).map_err(failed)?;

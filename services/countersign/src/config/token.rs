@@ -33,6 +33,8 @@ pub struct TokenConfig {
     pub max_staleness: Duration,
     /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 2 KiB once it is seen.
     pub cache_capacity: u32,
+    /// How many tokens that do not hold are verified for one peer (an IPv4 address or an IPv6 /64) in a second, four times as many at once, 1 to 10000; its further new tokens are answered RESOURCE_EXHAUSTED. 0 sets no limit: for servers behind a proxy, to which all calls come from one address.
+    pub bad_tokens_per_second: u32,
 }
 
 impl Default for TokenConfig {
@@ -44,6 +46,7 @@ impl Default for TokenConfig {
             leeway: Duration::from_secs(5),
             max_staleness: Duration::ZERO,
             cache_capacity: 10_000,
+            bad_tokens_per_second: Settings::default().bad_tokens_per_second,
         }
     }
 }
@@ -73,7 +76,9 @@ impl TokenConfig {
             duration_in_range(&format!("{section}.max_staleness"), self.max_staleness, &range)?;
         }
         let capacity = format!("{section}.cache_capacity");
-        in_range(&capacity, &self.cache_capacity, &(100..=10_000_000))
+        in_range(&capacity, &self.cache_capacity, &(100..=10_000_000))?;
+        let bad_tokens = format!("{section}.bad_tokens_per_second");
+        in_range(&bad_tokens, &self.bad_tokens_per_second, &(0..=10_000))
     }
 
     /// The settings of a guard that takes these tokens in such a server.
@@ -86,6 +91,8 @@ impl TokenConfig {
             leeway: self.leeway,
             cache_capacity: self.cache_capacity.into(),
             max_message_bytes: usize::try_from(server.max_message_bytes).unwrap_or(usize::MAX),
+            bad_tokens_per_second: self.bad_tokens_per_second,
+            ..Settings::default()
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
-use crate::{Config, Error};
+use crate::{Error, FeedOptions};
 
 /// Waits after a round in which no auth service answered.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(10) };
@@ -87,12 +87,12 @@ fn roots(error: &tonic::transport::Error) -> String {
 
 impl KeyNews {
     /// Nothing known yet.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(options: &FeedOptions) -> Self {
         Self(Arc::new(News {
             hint: Notify::new(),
             known: watch::Sender::new(false),
             fetched: Mutex::default(),
-            good_for: 2 * config.keys.refresh_interval,
+            good_for: 2 * options.refresh_interval,
         }))
     }
 
@@ -120,20 +120,24 @@ impl KeyNews {
 }
 
 impl KeySource {
-    /// A source that fills `ring` from the auth services in the settings.
+    /// A source that fills `ring` from the auth services in `options`, where they
+    /// issue as `issuer`.
     ///
     /// # Errors
-    /// [`Error::NoKeySource`], [`Error::KeySource`], [`Error::KeySourceCa`].
-    pub fn new(config: &Config, ring: KeyRing, news: KeyNews) -> Result<Self, Error> {
-        let tls = tls(config.keys.ca_file.as_deref())?;
-        let endpoint = |url: &String| endpoint(url, &tls, config.keys.timeout);
-        let endpoints: Vec<_> =
-            config.keys.source.iter().map(endpoint).collect::<Result<_, _>>()?;
+    /// [`Error::NoSource`], [`Error::Source`], [`Error::Authority`].
+    pub fn new(
+        options: &FeedOptions,
+        issuer: &str,
+        ring: KeyRing,
+        news: KeyNews,
+    ) -> Result<Self, Error> {
+        let tls = tls(options.ca_file.as_deref())?;
+        let endpoint = |url: &String| endpoint(url, &tls, options.timeout);
+        let endpoints: Vec<_> = options.auth.iter().map(endpoint).collect::<Result<_, _>>()?;
         if endpoints.is_empty() {
-            return Err(Error::NoKeySource);
+            return Err(Error::NoSource);
         }
-        let (issuer, refresh_interval) =
-            (config.token.issuer.clone(), config.keys.refresh_interval);
+        let (issuer, refresh_interval) = (issuer.to_owned(), options.refresh_interval);
         Ok(Self { ring, endpoints, issuer, refresh_interval, news })
     }
 
@@ -187,7 +191,11 @@ impl KeySource {
         let client = AuthServiceClient::new(endpoint.connect().await?);
         let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         let answer = client.get_verification_keys(GetVerificationKeysRequest {}).await?;
-        let GetVerificationKeysResponse { keys, issuer } = answer.into_inner();
+        self.read(answer.into_inner())
+    }
+
+    fn read(&self, answer: GetVerificationKeysResponse) -> Result<Vec<VerificationKey>, Refusal> {
+        let GetVerificationKeysResponse { keys, issuer } = answer;
         if issuer != self.issuer {
             return Err(Refusal::Issuer(issuer));
         }
@@ -209,7 +217,7 @@ impl KeySource {
 }
 
 fn endpoint(url: &str, tls: &ClientTlsConfig, timeout: Duration) -> Result<Endpoint, Error> {
-    let refused = |_| Error::KeySource(url.to_owned());
+    let refused = |_| Error::Source(url.to_owned());
     let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(refused)?;
     if url.starts_with("https://") {
         endpoint = endpoint.tls_config(tls.clone()).map_err(refused)?;
@@ -220,7 +228,7 @@ fn endpoint(url: &str, tls: &ClientTlsConfig, timeout: Duration) -> Result<Endpo
 /// Whom to trust: the authorities in this file, or those of the system.
 fn tls(ca: Option<&Path>) -> Result<ClientTlsConfig, Error> {
     let Some(path) = ca else { return Ok(ClientTlsConfig::new().with_native_roots()) };
-    let refused = |reason| Error::KeySourceCa { path: path.to_owned(), reason };
+    let refused = |reason| Error::Authority { path: path.to_owned(), reason };
     let pem = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
     if !pem.contains("-----BEGIN CERTIFICATE-----") {
         return Err(refused("there is no certificate in it".to_owned()));
@@ -235,54 +243,55 @@ fn after_a_hint(asked: Instant, now: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::slice;
 
-    use countersign_types::Clock;
+    use countersign_contracts::auth::v1 as auth;
+    use countersign_tokens::SigningKey;
     use futures::FutureExt;
-    use tokio::net::TcpListener;
 
     use super::*;
-    use crate::Embedded;
 
-    /// An auth service; where it listens.
-    async fn auth(data: &Path, stop: &CancellationToken) -> SocketAddr {
-        let config = Config { data_dir: data.to_owned(), ..Config::default() };
-        let embedded = Embedded::build(&config, Clock::system()).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(embedded.serve(listener, stop.clone()));
-        address
+    fn answer(issuer: &str, keys: &[String]) -> GetVerificationKeysResponse {
+        let key = |paserk: &String| auth::VerificationKey {
+            paserk: paserk.clone(),
+            ..Default::default()
+        };
+        let keys = keys.iter().map(key).collect();
+        GetVerificationKeysResponse { issuer: issuer.to_owned(), keys }
     }
 
-    /// One round of a source with these addresses; its ring and what is known.
-    async fn asked(source: &[String], issuer: &str) -> (KeyRing, KeyNews) {
-        let mut config = Config::default();
-        config.keys.source = source.to_vec();
-        config.token.issuer = issuer.to_owned();
-        let (ring, news) = (KeyRing::default(), KeyNews::new(&config));
-        let mut source = KeySource::new(&config, ring.clone(), news.clone()).unwrap();
-        source.round(Instant::now()).await;
-        (ring, news)
+    #[test]
+    fn keys_are_taken_only_from_who_issues_our_tokens_and_only_where_all_can_be_read() {
+        let options = FeedOptions::new(["http://127.0.0.1:1"]);
+        let news = KeyNews::new(&options);
+        let source = KeySource::new(&options, "us", KeyRing::default(), news).unwrap();
+        let good = SigningKey::generate().unwrap().verification_key().paserk();
+        assert_eq!(source.read(answer("us", slice::from_ref(&good))).unwrap().len(), 1);
+        for refused in [
+            answer("others", slice::from_ref(&good)),
+            answer("us", &[]),
+            answer("us", &[good.clone(), "k4.public.nonsense".to_owned()]),
+            answer("us", &vec![good; MAX_KEYS + 1]),
+        ] {
+            assert!(source.read(refused).is_err());
+        }
     }
 
-    #[tokio::test]
-    async fn keys_come_from_the_first_that_answers_and_only_from_who_issues_our_tokens() {
-        let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
-        let address = auth(&folder.path().join("data"), &stop).await;
-        let source = ["http://127.0.0.1:1".to_owned(), format!("http://{address}")];
-        let (ring, news) = asked(&source, &Config::default().token.issuer).await;
-        assert_eq!(ring.len(), 1);
-        assert!(news.are_current() && *news.known().borrow());
-
-        let (ring, news) = asked(&source, "somebody else").await;
-        assert!(ring.is_empty());
-        assert!(!news.are_current() && !*news.known().borrow());
-        stop.cancel();
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let news = KeyNews::new(&FeedOptions::new([""; 0]));
+        let made = |auth: &[&str]| {
+            let options = FeedOptions::new(auth.iter().copied());
+            KeySource::new(&options, "us", KeyRing::default(), news.clone()).err()
+        };
+        assert!(matches!(made(&[]), Some(Error::NoSource)));
+        assert!(matches!(made(&["no address"]), Some(Error::Source(_))));
+        assert!(made(&["http://127.0.0.1:1"]).is_none());
     }
 
     #[tokio::test]
     async fn hints_bring_the_next_fetch_forward_and_no_more_than_that() {
-        let news = KeyNews::new(&Config::default());
+        let news = KeyNews::new(&FeedOptions::new(["http://127.0.0.1:1"]));
         for _ in 0..1_000 {
             news.hint();
         }

@@ -1,0 +1,109 @@
+//! What a guard lives on in a process without the auth service: verification
+//! keys, fetched by gRPC, and revocations, heard from the bus. Any service that
+//! mounts a guard can use it; the user service does.
+//!
+//! It starts while nobody else is there. Until keys and revocations have come,
+//! the guard answers UNAVAILABLE, and [`Feed::ready`] says so.
+
+mod error;
+mod keys;
+mod options;
+mod revoked;
+mod standing;
+
+use countersign_events::{Bus, Follower};
+use countersign_guard::{Guard, GuardBuilder, Revocations, Settings};
+use countersign_tokens::KeyRing;
+use countersign_types::Clock;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use error::Error;
+pub use options::FeedOptions;
+pub use revoked::follow_revocations;
+
+use crate::{
+    keys::{KeyNews, KeySource},
+    standing::Standing,
+};
+
+const KEY_CHANGED: &str = "countersign.events.v1.SigningKeyChanged";
+
+/// Keys and revocations for one guard.
+pub struct Feed {
+    settings: Settings,
+    clock: Clock,
+    ring: KeyRing,
+    revocations: Revocations,
+    news: KeyNews,
+    source: KeySource,
+    standing: Standing,
+    ready: watch::Receiver<bool>,
+}
+
+impl Feed {
+    /// Keys from the auth services in `options`, and what `bus` tells of
+    /// revocations: before [`Bus::run`], which is the caller's to run. With
+    /// [`Bus::memory`] nothing is heard of other processes, and a session that
+    /// was ended there is let in here until its access token expires.
+    ///
+    /// # Errors
+    /// [`Error`] names the option that can not be used.
+    pub fn new(
+        settings: Settings,
+        options: &FeedOptions,
+        bus: &Bus,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let (ring, revocations) = (KeyRing::default(), Revocations::default());
+        let news = KeyNews::new(options);
+        let source = KeySource::new(options, &settings.issuer, ring.clone(), news.clone())?;
+        let following = follow_revocations(bus, &revocations, options.token_life, settings.leeway);
+        let changed = news.clone();
+        // What changed before the start is fetched at the start.
+        let horizon = options.timeout;
+        bus.follow(Follower::new("guard.keys", &[KEY_CHANGED], horizon, move |_| changed.hint()));
+        let (sender, ready) = watch::channel(false);
+        let standing = Standing {
+            following,
+            keys_known: news.known(),
+            revocations: revocations.clone(),
+            max_staleness: options.max_staleness,
+            clock: clock.clone(),
+            ready: sender,
+        };
+        Ok(Self { settings, clock, ring, revocations, news, source, standing, ready })
+    }
+
+    /// A guard that lives on this. Rules and policies are still missing.
+    #[must_use]
+    pub fn guard(&self) -> GuardBuilder {
+        let news = self.news.clone();
+        Guard::builder(self.settings.clone())
+            .keys(self.ring.clone())
+            .revocations(self.revocations.clone())
+            .clock(self.clock.clone())
+            .ring_is_current(move || {
+                news.hint();
+                news.are_current()
+            })
+    }
+
+    /// Whether the guard knows enough to let anybody in, now and from now on.
+    #[must_use]
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
+    /// Feeds the guard until `cancel`.
+    pub async fn run(self, cancel: CancellationToken) {
+        let Self { source, standing, .. } = self;
+        tokio::join!(source.run(cancel.clone()), standing.run(cancel));
+    }
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("ready", &*self.ready.borrow()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! Whole calls over a socket: a server with its guard against the same without.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use countersign_guard::enter;
+use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    client::Grpc as Client,
+    metadata::{Ascii, MetadataValue},
+    server::{Grpc, NamedService, UnaryService},
+    transport::{Channel, Endpoint, Server},
+};
+use tonic_prost::ProstCodec;
+use tower::Service;
+
+use crate::{
+    clock::median,
+    line,
+    stage::{Get, OWNED, Stage},
+};
+
+const CONNECTIONS: usize = 4;
+const CALLERS: usize = 32;
+const ROUNDS: usize = 12;
+const ROUND: Duration = Duration::from_millis(700);
+
+/// As tonic generates it, for one method.
+#[derive(Clone)]
+struct Bench {
+    guarded: bool,
+}
+
+struct Owned {
+    guarded: bool,
+}
+
+impl UnaryService<Get> for Owned {
+    type Response = Get;
+    type Future = BoxFuture<'static, Result<Response<Get>, Status>>;
+
+    fn call(&mut self, request: Request<Get>) -> Self::Future {
+        let guarded = self.guarded;
+        Box::pin(async move {
+            let message = if guarded {
+                enter(request, |message: &Get| message.id.as_str()).await?.message
+            } else {
+                request.into_inner()
+            };
+            Ok(Response::new(message))
+        })
+    }
+}
+
+impl NamedService for Bench {
+    const NAME: &'static str = "bench.v1.BenchService";
+}
+
+impl Service<http::Request<Body>> for Bench {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let guarded = self.guarded;
+        Box::pin(async move {
+            let mut grpc = Grpc::new(ProstCodec::default());
+            Ok(grpc.unary(Owned { guarded }, request).await)
+        })
+    }
+}
+
+/// Calls per second with the guard, as a part of those without.
+pub fn compare() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let stage = Stage::new(500);
+    let bearer = format!("Bearer {}", stage.token(&stage.claims())).parse().unwrap();
+    let id = stage.owner.to_string();
+    let (guarded, bare) = runtime.block_on(async {
+        let guarded = listen(stage.guard.protect(Bench { guarded: true })).await;
+        let bare = listen(Bench { guarded: false }).await;
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            with.push(load(guarded, &bearer, &id).await);
+            without.push(load(bare, &bearer, &id).await);
+        }
+        (median(with), median(without))
+    });
+    line("calls without the guard", bare, "1/s", None);
+    line("calls with the guard, 500 policies", guarded, "1/s", None);
+    let ratio = guarded / bare;
+    line("calls with / without", ratio, "x", Some((">=0.85", ratio >= 0.85)));
+}
+
+async fn listen<S>(service: S) -> SocketAddr
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+    address
+}
+
+/// Calls that were answered in a second.
+async fn load(address: SocketAddr, bearer: &MetadataValue<Ascii>, id: &str) -> f64 {
+    let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut channels = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        channels.push(endpoint.connect().await.unwrap());
+    }
+    let began = Instant::now();
+    let callers: Vec<_> = channels
+        .iter()
+        .cycle()
+        .take(CALLERS)
+        .map(|channel| {
+            let (channel, bearer, id) = (channel.clone(), bearer.clone(), id.to_owned());
+            let (count, stop) = (Arc::clone(&count), Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(Relaxed) {
+                    call(channel.clone(), &bearer, &id).await;
+                    count.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(ROUND).await;
+    stop.store(true, Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    count.load(Relaxed) as f64 / began.elapsed().as_secs_f64()
+}
+
+async fn call(channel: Channel, bearer: &MetadataValue<Ascii>, id: &str) {
+    let mut client = Client::new(channel);
+    client.ready().await.unwrap();
+    let mut request = Request::new(Get { id: id.to_owned() });
+    request.metadata_mut().insert("authorization", bearer.clone());
+    let path = http::uri::PathAndQuery::try_from(format!("/{OWNED}")).unwrap();
+    let answer: Response<Get> =
+        client.unary(request, path, ProstCodec::<Get, Get>::default()).await.unwrap();
+    assert_eq!(answer.get_ref().id.len(), 36);
+}
