@@ -30,6 +30,8 @@ use tonic::service::Routes;
 
 use crate::{Error, Part, config::ServerConfig, health::Health, reflection};
 use connections::Connections;
+pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
+pub(crate) use tail::Tail;
 use tasks::Tasks;
 
 /// A server to be started.

@@ -62,7 +62,7 @@ impl Probe {
 
     /// Behind a guard that lets everybody in.
     pub fn guarded(self) -> Guarded<Self> {
-        guard(&["test.v1.Probe/Call"]).protect(self)
+        guard(&["test.v1.Probe/Call", "test.v1.Probe/Once"]).protect(self)
     }
 }
 
