@@ -44,6 +44,7 @@ use fleet::Fleet;
 use methods::Methods;
 
 pub use target::Target;
+pub(crate) use wire::Duplex;
 
 /// Calls to one target. Clones are the same channel: make one for each target,
 /// and generated clients from clones of it.
@@ -62,7 +63,7 @@ impl Channel {
     /// [`Channel::describing`] names others.
     ///
     /// # Errors
-    /// [`Error::Descriptors`], when the contracts cannot be read.
+    /// As [`Channel::describing`].
     pub fn new(target: Target, config: &ChannelConfig) -> Result<Self, Error> {
         Self::describing(target, config, &[countersign_contracts::DESCRIPTOR_SET])
     }
@@ -71,14 +72,15 @@ impl Channel {
     /// A method that none describes is sent once and as a stream.
     ///
     /// # Errors
-    /// [`Error::Descriptors`], when one of them cannot be read.
+    /// [`Error::Descriptors`], when one of them cannot be read; [`Error::Read`] and
+    /// [`Error::Tls`], when a file for TLS cannot be used.
     pub fn describing(
         target: Target,
         config: &ChannelConfig,
         descriptors: &[&[u8]],
     ) -> Result<Self, Error> {
         let methods = Methods::read(descriptors)?;
-        let fleet = Fleet::start(target, config);
+        let fleet = Fleet::start(target, config)?;
         let attempts = Arc::new(Attempts::new(fleet, methods, config));
         Ok(Self { attempts, on_behalf: false })
     }

@@ -17,6 +17,7 @@ mod outliers;
 mod reference;
 mod secret;
 mod server;
+mod tls;
 
 pub use channel::ChannelConfig;
 pub use database::DatabaseConfig;
@@ -26,3 +27,4 @@ pub use log::{LogConfig, LogFormat};
 pub use outliers::OutlierConfig;
 pub use reference::{effective, reference};
 pub use server::ServerConfig;
+pub use tls::{ClientTlsConfig, TlsConfig};

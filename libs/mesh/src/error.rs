@@ -101,6 +101,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A file for TLS cannot be used.
+    #[error("cannot use {path} for TLS: {reason}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, without its content.
+        reason: String,
+    },
     /// Descriptors that a channel was given cannot be read.
     #[error("cannot read the contracts of a channel: {0}")]
     Descriptors(String),

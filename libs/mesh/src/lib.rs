@@ -16,6 +16,7 @@ mod part;
 mod reflection;
 pub mod server;
 pub mod shutdown;
+mod tls;
 
 pub use error::Error;
 pub use incoming::Incoming;

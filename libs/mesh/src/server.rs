@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{Error, Part, config::ServerConfig, health::Health, reflection};
+use crate::{Error, Part, config::ServerConfig, health::Health, reflection, tls::ServerTls};
 use connections::Connections;
 pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
 pub(crate) use tail::Tail;
@@ -68,7 +68,8 @@ impl Server {
     ///
     /// # Errors
     /// Before anything starts: [`Error::MountedTwice`], [`Error::Unruled`],
-    /// [`Error::Undescribed`] and [`Error::Reflection`].
+    /// [`Error::Undescribed`] and [`Error::Reflection`]; [`Error::Read`] and
+    /// [`Error::Tls`], when a file for TLS cannot be used.
     /// [`Error::TaskPanicked`] when a task panicked: the server drains and returns
     /// rather than run on without it, so that whoever started it starts it afresh.
     pub async fn serve(
@@ -78,8 +79,9 @@ impl Server {
     ) -> Result<Report, Error> {
         let Self { config, mut parts } = self;
         let stop = shutdown.child_token();
+        let tls = ServerTls::start(&config.tls)?;
         let routes = mount(&mut parts, stop.clone())?;
-        let connections = Connections::new(&config, stack::stack(&config, routes));
+        let connections = Connections::new(&config, tls, stack::stack(&config, routes));
         let mut tasks = Tasks::start(parts);
         tokio::select! {
             () = connections.accept(listener, &stop) => (),

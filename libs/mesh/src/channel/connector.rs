@@ -17,12 +17,13 @@ use super::{
     failure::told,
     wire::{Duplex, Wire},
 };
-use crate::config::ChannelConfig;
+use crate::{Error, config::ChannelConfig, tls::ClientTls};
 
 /// Opens the connections of a channel.
 pub(super) struct Connector {
     http: Builder<TokioExecutor>,
     timeout: Duration,
+    tls: Option<ClientTls>,
     /// Scheme and authority of the requests.
     pub(super) origin: Uri,
 }
@@ -36,15 +37,19 @@ pub(super) struct Link {
 }
 
 impl Connector {
-    pub(super) fn new(config: &ChannelConfig, authority: &Authority) -> Self {
+    pub(super) fn new(config: &ChannelConfig, authority: &Authority) -> Result<Self, Error> {
+        let tls = ClientTls::start(&config.tls, authority)?;
         let mut http = Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
             .keep_alive_interval(config.keepalive_interval)
             .keep_alive_timeout(config.keepalive_timeout);
-        let origin = Uri::builder().scheme("http").authority(authority.clone()).path_and_query("/");
+        let origin = Uri::builder()
+            .scheme(if tls.is_some() { "https" } else { "http" })
+            .authority(authority.clone())
+            .path_and_query("/");
         // All three are there, and valid.
         let origin = origin.build().unwrap_or_default();
-        Self { http, timeout: config.connect_timeout, origin }
+        Ok(Self { http, timeout: config.connect_timeout, tls, origin })
     }
 
     /// A connection whose server has spoken. The error says why there is none.
@@ -57,19 +62,30 @@ impl Connector {
 
     async fn open(&self, address: &Address) -> Result<Link, String> {
         let stream = stream(address).await.map_err(|error| error.to_string())?;
+        let stream = match &self.tls {
+            None => stream,
+            Some(tls) => Box::new(tls.connect(stream).await.map_err(|error| error.to_string())?),
+        };
         let (wire, spoken) = Wire::new(stream);
         let handshake = self.http.handshake(TokioIo::new(wire)).await;
         let (sender, connection) = handshake.map_err(|error| told(&error))?;
         let ended = CancellationToken::new();
         let end = ended.clone().drop_guard();
-        tokio::spawn(async move {
+        let driven = tokio::spawn(async move {
             let _end = end;
-            if let Err(error) = connection.await {
-                tracing::debug!(error.message = told(&error), "a connection to a replica broke");
-            }
+            let over = connection.await;
+            over.inspect_err(|error| {
+                tracing::debug!(error.message = told(error), "a connection to a replica broke");
+            })
         });
-        spoken.await.map_err(|_| "it ends the connection at once".to_owned())?;
-        Ok(Link { sender, ended })
+        if spoken.await.is_ok() {
+            return Ok(Link { sender, ended });
+        }
+        // A server that refuses the client's certificate says so only now.
+        match driven.await {
+            Ok(Err(error)) => Err(told(&error)),
+            _ => Err("it ends the connection at once".to_owned()),
+        }
     }
 }
 

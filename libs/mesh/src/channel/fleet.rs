@@ -22,7 +22,7 @@ use super::{
     outliers::Outliers,
     resolver::{News, Registry, Resolver},
 };
-use crate::config::ChannelConfig;
+use crate::{Error, config::ChannelConfig};
 
 /// Changes that the balancer has not looked at yet; whoever finds them waits.
 const MAX_NEWS: usize = 16;
@@ -42,11 +42,11 @@ pub(super) type Attempt = BoxFuture<'static, Result<Answer, Failure>>;
 
 impl Fleet {
     /// Begins to find replicas and to connect to them.
-    pub(super) fn start(target: Target, config: &ChannelConfig) -> Self {
+    pub(super) fn start(target: Target, config: &ChannelConfig) -> Result<Self, Error> {
         let name = target.name().to_owned();
         let meter = Arc::new(Meter::new(&name));
         let keeping = Arc::new(Keeping {
-            connector: Connector::new(config, target.authority()),
+            connector: Connector::new(config, target.authority())?,
             max_age: config.max_connection_age,
             health_service: config.health_service.clone(),
             trouble: Notify::new(),
@@ -58,14 +58,14 @@ impl Fleet {
         let end = CancellationToken::new();
         tokio::spawn(end.clone().run_until_cancelled_owned(resolver.run()));
         tokio::spawn(end.clone().run_until_cancelled_owned(outliers.run()));
-        Self {
+        Ok(Self {
             name,
             balance: Mutex::new(Balance::new(ReceiverStream::new(heard))),
             registry,
             ready_timeout: config.ready_timeout,
             meter,
             _end: end.drop_guard(),
-        }
+        })
     }
 
     pub(super) fn name(&self) -> &str {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// Both directions of a connection, whatever it is made of.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A connection, and who waits for its first word.

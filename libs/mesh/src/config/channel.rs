@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OutlierConfig, duration_in_range, in_range};
+use super::{ClientTlsConfig, OutlierConfig, duration_in_range, in_range};
 use crate::Error;
 
 /// How calls to other services are made, and what is done when they fail.
@@ -69,6 +69,8 @@ pub struct ChannelConfig {
     pub health_service: Option<String>,
     /// When a replica is taken out that answers badly.
     pub outliers: OutlierConfig,
+    /// The certificates of the client.
+    pub tls: ClientTlsConfig,
 }
 
 impl Default for ChannelConfig {
@@ -92,6 +94,7 @@ impl Default for ChannelConfig {
             max_connection_age: Duration::from_secs(30 * 60),
             health_service: None,
             outliers: OutlierConfig::default(),
+            tls: ClientTlsConfig::default(),
         }
     }
 }
@@ -100,7 +103,8 @@ impl ChannelConfig {
     /// Checks every range; `section` is where these settings stand, such as `client`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for the first value that lies outside of its range.
+    /// [`Error::OutOfRange`] for the first value that lies outside of its range, or
+    /// lacks another that it needs.
     pub fn validate(&self, section: &str) -> Result<(), Error> {
         const MILLI: Duration = Duration::from_millis(1);
         const SECOND: Duration = Duration::from_secs(1);
@@ -131,6 +135,7 @@ impl ChannelConfig {
         ] {
             duration_in_range(&key(name), value, &range)?;
         }
-        self.outliers.validate(&key("outliers"))
+        self.outliers.validate(&key("outliers"))?;
+        self.tls.validate(&key("tls"))
     }
 }

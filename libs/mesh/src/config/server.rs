@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{duration_in_range, in_range};
+use super::{TlsConfig, duration_in_range, in_range};
 use crate::Error;
 
 /// How the server listens, and what it bears.
@@ -73,6 +73,8 @@ pub struct ServerConfig {
     #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub drain_timeout: Duration,
+    /// The certificate of the server.
+    pub tls: TlsConfig,
 }
 
 impl Default for ServerConfig {
@@ -97,6 +99,7 @@ impl Default for ServerConfig {
             max_connection_grace: Duration::from_secs(60),
             tcp_nodelay: true,
             drain_timeout: Duration::from_secs(20),
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -105,7 +108,8 @@ impl ServerConfig {
     /// Checks every range; `section` is where these settings stand, such as `server`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for the first value that lies outside of its range.
+    /// [`Error::OutOfRange`] for the first value that lies outside of its range, or
+    /// lacks another that it needs.
     pub fn validate(&self, section: &str) -> Result<(), Error> {
         const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
@@ -136,6 +140,6 @@ impl ServerConfig {
         ] {
             duration_in_range(&key(name), value, &range)?;
         }
-        Ok(())
+        self.tls.validate(&key("tls"))
     }
 }

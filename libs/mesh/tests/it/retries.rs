@@ -20,6 +20,7 @@ async fn what_may_have_been_heard_is_sent_once_where_it_may_not_be_repeated() {
         replicas.iter().for_each(|replica| replica.set(mode.clone()));
         let config = ChannelConfig { timeout: Duration::from_millis(500), ..hurried() };
         let channel = to(&replicas, &config);
+        until("both are there", || channel.available() == 2).await;
         let refused = ask(&channel, ONCE).await.unwrap_err();
         assert_eq!(refused.code(), code, "{mode:?}");
         assert_eq!(replicas.iter().map(|r| r.calls()).sum::<usize>(), 1, "{mode:?}");
