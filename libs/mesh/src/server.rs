@@ -17,6 +17,7 @@ mod lifetime;
 mod limit;
 mod mounts;
 mod peers;
+mod priority;
 mod request_id;
 mod room;
 mod stack;
@@ -31,6 +32,8 @@ use tonic::service::Routes;
 use crate::{Error, Part, config::ServerConfig, health::Health, reflection, tls::ServerTls};
 use connections::Connections;
 pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
+use priority::Priorities;
+pub use priority::Priority;
 pub(crate) use tail::Tail;
 use tasks::Tasks;
 
@@ -39,6 +42,7 @@ use tasks::Tasks;
 pub struct Server {
     config: ServerConfig,
     parts: Vec<Part>,
+    health: Option<TcpListener>,
 }
 
 /// How the server stopped.
@@ -54,13 +58,21 @@ impl Server {
     /// A server without parts. `config` is taken as it is: validate it first.
     #[must_use]
     pub fn new(config: &ServerConfig) -> Self {
-        Self { config: config.clone(), parts: Vec::new() }
+        Self { config: config.clone(), parts: Vec::new(), health: None }
     }
 
     /// The same server with one more part.
     #[must_use]
     pub fn part(mut self, part: Part) -> Self {
         self.parts.push(part);
+        self
+    }
+
+    /// The same server, which answers health on this listener as well: in plaintext,
+    /// for probes that speak no TLS, and nothing else.
+    #[must_use]
+    pub fn health_on(mut self, listener: TcpListener) -> Self {
+        self.health = Some(listener);
         self
     }
 
@@ -77,17 +89,30 @@ impl Server {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<Report, Error> {
-        let Self { config, mut parts } = self;
+        let Self { config, mut parts, health } = self;
         let stop = shutdown.child_token();
         let tls = ServerTls::start(&config.tls)?;
+        let priorities = Priorities::of(&parts);
+        let mut probed = Routes::builder();
+        Health::new(&parts, stop.clone()).mount(&mut probed);
         let routes = mount(&mut parts, stop.clone())?;
-        let connections = Connections::new(&config, tls, stack::stack(&config, routes));
+        let connections = Connections::new(&config, tls, stack::stack(&config, priorities, routes));
+        let probed = stack::stack(&config, Priorities::of(&[]), probed.routes().prepare());
+        let probes = Connections::new(&config, None, probed);
+        let probing = async {
+            match health {
+                Some(listener) => probes.accept(listener, &stop).await,
+                None => stop.cancelled().await,
+            }
+        };
         let mut tasks = Tasks::start(parts);
         tokio::select! {
             () = connections.accept(listener, &stop) => (),
+            () = probing => (),
             () = tasks.failed() => stop.cancel(),
         }
-        let drained = connections.drain(config.drain_timeout).await;
+        let limit = config.drain_timeout;
+        let (drained, _) = tokio::join!(connections.drain(limit), probes.drain(limit));
         let tasks_cut = tasks.stop(config.drain_timeout).await;
         match tasks.into_panicked() {
             Some((part, task)) => Err(Error::TaskPanicked { part, task }),

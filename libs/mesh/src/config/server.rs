@@ -17,6 +17,8 @@ use crate::Error;
 pub struct ServerConfig {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// Address and port that answer health, and nothing else, without TLS: for probes that speak none, such as Kubernetes'. Unset: health is answered on `listen` alone.
+    pub health_listen: Option<SocketAddr>,
     /// Largest request message, in bytes, 1024 to 16777216. A larger one is answered with RESOURCE_EXHAUSTED. So many bytes times 64 may be on their way in at a time, times 16 from one peer.
     pub max_message_bytes: u32,
     /// Largest headers of a request, in bytes, 8192 to 1048576. Larger ones are answered with RESOURCE_EXHAUSTED. An access token takes up to 4096 of them.
@@ -27,7 +29,7 @@ pub struct ServerConfig {
     pub max_connections_per_peer: u32,
     /// Open calls on one connection, 1 to 10000. A client waits with one more.
     pub max_concurrent_streams: u32,
-    /// Calls that are worked on at a time, over all connections, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED.
+    /// Calls that are worked on at a time, over all connections, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED; a login or registration already when four of five places are taken, a list when three are.
     pub max_concurrent_calls: u32,
     /// Calls of one peer that are worked on at a time, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED. Behind a proxy: raise it to `max_concurrent_calls`.
     pub max_concurrent_calls_per_peer: u32,
@@ -81,6 +83,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+            health_listen: None,
             max_message_bytes: 1024 * 1024,
             max_header_bytes: 16 * 1024,
             max_connections: 1024,

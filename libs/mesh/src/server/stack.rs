@@ -11,13 +11,14 @@ use super::{
     explain::Explain,
     header_limit::HeaderLimit,
     limit::Limit,
+    priority::Priorities,
     request_id::RequestId,
     stage::{Request, Response, Stage},
 };
 use crate::config::ServerConfig;
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
-pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
+pub(super) fn stack(config: &ServerConfig, priorities: Priorities, routes: Routes) -> impl Stage {
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
@@ -32,7 +33,7 @@ pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
         // Above all that can panic; below the log, which counts a panic as any INTERNAL.
         .layer(layer_fn(Contain::new))
         // Before the deadline: a call that is shed must cost next to nothing.
-        .layer(layer_fn(|next| Limit::new(next, config)))
+        .layer(layer_fn(|next| Limit::new(next, config, priorities.clone())))
         // Last, so that the time counts the work, the reading of the request included.
         .layer(layer_fn(|next| Deadline::new(next, config)))
         .service(Mounted(routes))

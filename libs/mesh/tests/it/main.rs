@@ -23,5 +23,6 @@ mod probe;
 mod reflection;
 mod replicas;
 mod retries;
+mod rolling;
 mod support;
 mod tls;

@@ -13,18 +13,21 @@ use countersign_mesh::{
     Error, Part,
     channel::{Channel, Target},
     config::{ChannelConfig, ClientTlsConfig, ServerConfig, TlsConfig},
+    health::v1::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    },
     server::Server,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response};
+use tonic::{Code, Request, Response, transport::Endpoint};
 
 use super::{
     lines::Lines,
     replicas::{CALL, ONCE, ask, channel_to, hurried, under_load, until},
-    support::{Probe, Running, start},
+    support::{Probe, Running, call, start},
 };
 
 const SPIFFE_ID: &str = "spiffe://example.org/ns/default/sa/user";
@@ -231,6 +234,35 @@ async fn bad_files_stop_the_start_with_a_sentence_that_names_them() {
     files.renew(authority.issue(|_| {}));
     files.write("ca.crt", "");
     said(refused(files.mutual()).await, "ca.crt", "holds no certificate");
+}
+
+#[tokio::test]
+async fn probes_ask_for_health_without_tls_and_for_nothing_else() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, &[&authority]);
+    let config = ServerConfig { tls: files.mutual(), ..ServerConfig::default() };
+    let [listener, health] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let (listener, health) = (listener.await.unwrap(), health.await.unwrap());
+    let address = health.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let part = Part::new("probe").service(Probe::echo().guarded());
+    let server = Server::new(&config).part(part).health_on(health);
+    let serving = tokio::spawn(server.serve(listener, stop.clone()));
+
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let channel = endpoint.connect_lazy();
+    let mut client = HealthClient::new(channel.clone());
+    let question = HealthCheckRequest { service: "test.v1.Probe".to_owned() };
+    let answer = client.check(question.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::Serving);
+    let refused = call(channel, Request::new(String::new())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    let mut watch = client.watch(question).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    stop.cancel();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    drop((watch, client));
+    assert!(serving.await.unwrap().unwrap().drained);
 }
 
 #[tokio::test]
