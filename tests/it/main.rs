@@ -13,6 +13,7 @@ mod input;
 mod keys;
 mod profiles;
 mod refresh;
+mod rolling;
 mod secrets;
 mod sessions;
 mod start;
