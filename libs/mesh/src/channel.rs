@@ -16,6 +16,7 @@ mod exchange;
 mod failure;
 mod fleet;
 mod keeper;
+mod member;
 mod meter;
 mod methods;
 mod outliers;

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -21,6 +21,9 @@ use super::{
     failure::Failure,
 };
 use crate::server::Tail;
+
+/// Strikes that count; more would take long to be forgotten.
+const MAX_STRIKES: usize = 64;
 
 /// A replica to send calls to.
 pub(super) struct Replica {
@@ -40,7 +43,13 @@ pub(super) struct State {
     pub lost: Notify,
     good: AtomicU32,
     bad: AtomicU32,
+    open: AtomicUsize,
+    /// Calls that ended badly in a row; halved in each interval, so that it is tried again.
+    strikes: AtomicUsize,
 }
+
+/// An open call; it counts until it is dropped.
+struct Open(Arc<State>);
 
 impl State {
     pub(super) fn new(address: Address) -> Self {
@@ -53,6 +62,8 @@ impl State {
             lost: Notify::new(),
             good: AtomicU32::new(0),
             bad: AtomicU32::new(0),
+            open: AtomicUsize::new(0),
+            strikes: AtomicUsize::new(0),
         }
     }
 
@@ -100,8 +111,14 @@ impl State {
         self.ejected.load(Ordering::Acquire)
     }
 
-    /// How many calls ended well and badly since it was asked last.
+    /// How busy it is.
+    pub(super) fn load(&self) -> usize {
+        self.open.load(Ordering::Relaxed) + self.strikes.load(Ordering::Relaxed)
+    }
+
+    /// How many calls ended well and badly in the interval that ends now.
     pub(super) fn take_counts(&self) -> (u32, u32) {
+        self.change_strikes(|strikes| strikes / 2);
         (self.good.swap(0, Ordering::Relaxed), self.bad.swap(0, Ordering::Relaxed))
     }
 
@@ -109,6 +126,13 @@ impl State {
     pub(super) fn count(&self, bad: bool) {
         let counter = if bad { &self.bad } else { &self.good };
         counter.fetch_add(1, Ordering::Relaxed);
+        self.change_strikes(|strikes| if bad { (strikes + 1).min(MAX_STRIKES) } else { 0 });
+    }
+
+    fn change_strikes(&self, to: impl Fn(usize) -> usize) {
+        let changed = |strikes| Some(to(strikes));
+        // It always changes.
+        let _ = self.strikes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
     }
 
     fn link(&self) -> MutexGuard<'_, Option<(u64, Link)>> {
@@ -167,6 +191,19 @@ pub(super) const fn is_held_against(code: Code) -> bool {
     )
 }
 
+impl Open {
+    fn new(state: Arc<State>) -> Self {
+        state.open.fetch_add(1, Ordering::Relaxed);
+        Self(state)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Replica {
     pub(super) const fn new(state: Arc<State>, origin: Uri) -> Self {
         Self { state, origin }
@@ -185,6 +222,11 @@ impl tower::Service<Outgoing> for Replica {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        Box::pin(Arc::clone(&self.state).call(outgoing, self.origin.clone()))
+        let open = Open::new(Arc::clone(&self.state));
+        let call = Arc::clone(&self.state).call(outgoing, self.origin.clone());
+        Box::pin(async move {
+            let _open = open;
+            call.await
+        })
     }
 }

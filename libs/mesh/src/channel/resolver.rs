@@ -13,17 +13,14 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tower::{
-    discover::Change,
-    limit::ConcurrencyLimit,
-    load::{CompleteOnResponse, PendingRequests},
-};
+use tower::discover::Change;
 
 use super::{
     Target,
     address::Address,
     keeper::{Keeping, keep, scattered},
-    replica::{Replica, State},
+    member::Member,
+    replica::State,
 };
 use crate::config::ChannelConfig;
 
@@ -32,8 +29,6 @@ const SPACING: Duration = Duration::from_secs(1);
 /// How long a lookup may take; what it finds later is found by the next.
 const LOOKUP: Duration = Duration::from_secs(10);
 
-/// A replica with its share of calls, for the balancer.
-pub(super) type Member = PendingRequests<ConcurrencyLimit<Replica>>;
 /// What the balancer is told.
 pub(super) type News = Result<Change<Address, Member>, Infallible>;
 
@@ -157,10 +152,10 @@ impl Resolver {
         let end = CancellationToken::new();
         let keeper = keep(Arc::clone(&state), Arc::clone(&self.keeping));
         tokio::spawn(end.clone().run_until_cancelled_owned(keeper));
-        let replica = Replica::new(Arc::clone(&state), self.keeping.connector.origin.clone());
+        let origin = self.keeping.connector.origin.clone();
+        let member = Member::new(Arc::clone(&state), origin, self.max_calls);
         self.registry.table().insert(address, Kept { state, _end: end.drop_guard() });
-        let limited = ConcurrencyLimit::new(replica, self.max_calls);
-        PendingRequests::new(limited, CompleteOnResponse::default())
+        member
     }
 
     async fn tell(&self, change: Change<Address, Member>) {

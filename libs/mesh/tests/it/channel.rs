@@ -12,11 +12,14 @@ use countersign_mesh::{
     Part, Readiness,
     channel::Target,
     config::{ChannelConfig, ServerConfig},
+    health::v1::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    },
 };
 use futures::FutureExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::{Code, Response, transport::Server};
+use tonic::{Code, Request, Response, transport::Server};
 
 use super::{
     replicas::{
@@ -133,6 +136,35 @@ async fn a_replica_that_takes_connections_and_never_speaks_is_not_called() {
 }
 
 #[tokio::test]
+async fn a_stream_comes_message_by_message_and_ends_with_its_deadline() {
+    let (serving, readiness) = Readiness::new(false);
+    let replica = Replica::with(|part: Part| part.ready(readiness)).await;
+    let mut client = HealthClient::new(channel(&[replica.address], &hurried()));
+    let question = || HealthCheckRequest { service: "test.v1.Probe".to_owned() };
+    let mut answers = client.watch(question()).await.unwrap().into_inner();
+    for expected in [ServingStatus::NotServing, ServingStatus::Serving] {
+        assert_eq!(answers.message().await.unwrap().unwrap().status(), expected);
+        serving.send_replace(true);
+    }
+
+    let mut request = Request::new(question());
+    request.set_timeout(Duration::from_millis(200));
+    let mut answers = client.watch(request).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_not_sent() {
+    let replica = Replica::start().await;
+    let config = ChannelConfig { max_message_bytes: 8, ..hurried() };
+    let refused = ask(&channel(&[replica.address], &config), CALL).await.unwrap_err();
+    assert_eq!((refused.code(), replica.calls()), (Code::ResourceExhausted, 0));
+    let config = ChannelConfig { max_message_bytes: 11, ..hurried() };
+    ask(&channel(&[replica.address], &config), CALL).await.unwrap();
+}
+
+#[tokio::test]
 async fn where_nobody_listens_a_call_ends_and_says_whom_it_wanted() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let config = ChannelConfig { ready_timeout: Duration::from_millis(50), ..hurried() };
@@ -145,7 +177,7 @@ async fn where_nobody_listens_a_call_ends_and_says_whom_it_wanted() {
 async fn an_old_connection_is_replaced_and_no_call_is_lost_by_that() {
     let peers = Arc::new(Mutex::new(BTreeSet::new()));
     let seen = Arc::clone(&peers);
-    let probe = Probe::new(move |request: tonic::Request<String>| {
+    let probe = Probe::new(move |request: Request<String>| {
         seen.lock().unwrap().insert(request.remote_addr().unwrap());
         async { Ok(Response::new(request.into_inner())) }
     });

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use countersign_mesh::config::ChannelConfig;
 use tonic::Status;
 
-use super::replicas::{CALL, Mode, hurried, replicas, to, under_load, until};
+use super::replicas::{CALL, Mode, ask, hurried, replicas, to, under_load, until};
 
 /// One of three replicas is made to fail; nobody's call does.
 async fn is_ejected_and_comes_back(mode: Mode) {
@@ -43,4 +44,19 @@ async fn a_replica_that_resets_connections_is_taken_out_and_comes_back() {
 #[tokio::test]
 async fn a_replica_that_lies_about_its_health_is_taken_out_and_comes_back() {
     is_ejected_and_comes_back(Mode::Fails(Status::unavailable("out of order"))).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_fails_at_once_does_not_draw_the_calls_to_itself() {
+    let replicas = replicas(2).await;
+    let mut config = ChannelConfig::default();
+    // Nothing is forgotten meanwhile.
+    config.outliers.interval = Duration::from_secs(600);
+    let channel = to(&replicas, &config);
+    until("both are there", || channel.available() == 2).await;
+    replicas[0].set(Mode::Fails(Status::unavailable("out of order")));
+    for _ in 0..50 {
+        ask(&channel, CALL).await.unwrap();
+    }
+    assert_eq!(replicas[0].calls(), 1);
 }
