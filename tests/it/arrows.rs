@@ -48,7 +48,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["countersign-auth"]),
     ("async-nats", &["countersign-events"]),
     ("rustls", &["countersign-mesh"]),
-    ("tokio-rustls", &["countersign-mesh"]),
     ("x509-cert", &["countersign-mesh"]),
 ];
 
