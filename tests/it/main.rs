@@ -18,6 +18,7 @@ mod pool;
 mod profiles;
 mod refresh;
 mod replicas;
+mod rolling;
 mod secrets;
 mod secured;
 mod sessions;

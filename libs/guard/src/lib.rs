@@ -33,7 +33,7 @@ pub use enter::{enter, enter_public, enter_service};
 pub use error::Error;
 pub use guard::Guard;
 pub use layer::{GuardLayer, Guarded};
-pub use peer::Peer;
+pub use peer::{Peer, PeerCertificate};
 pub use resource::{Attributes, OwnedById, Resolver, Value};
 pub use revocation::Revocations;
 pub use rule::{Access, Rule};

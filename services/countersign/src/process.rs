@@ -21,15 +21,23 @@ impl Process {
     /// open calls have ended.
     ///
     /// # Errors
-    /// [`Error::Mesh`] where a task panicked: start again.
+    /// [`Error::Mesh`] where a task panicked: start again; [`Error::Listen`] where
+    /// health cannot be answered on its own address.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let Self { parts, server, databases, folder } = self;
-        let server = parts.into_iter().fold(Server::new(&server), Server::part);
-        let served = server.serve(listener, shutdown).await;
+        let served = async {
+            let mut serving = parts.into_iter().fold(Server::new(&server), Server::part);
+            if let Some(address) = server.health_listen {
+                let failed = |source| Error::Listen { address, source };
+                serving = serving.health_on(TcpListener::bind(address).await.map_err(failed)?);
+            }
+            Ok(serving.serve(listener, shutdown).await?)
+        };
+        let served: Result<_, Error> = served.await;
         for (name, db) in databases {
             databases::close(name, &db).await;
         }
