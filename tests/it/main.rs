@@ -16,4 +16,5 @@ mod refresh;
 mod secrets;
 mod sessions;
 mod start;
+mod telemetry;
 mod tokens;

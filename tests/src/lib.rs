@@ -9,6 +9,7 @@
 mod app;
 mod campaign;
 mod client;
+mod collector;
 mod dice;
 pub mod engines;
 mod leash;
@@ -23,6 +24,7 @@ mod refusal;
 pub use app::{TestApp, Topology};
 pub use campaign::{Campaign, Harm, Layout, Upgrade, Verdict};
 pub use client::{Authenticated, Bearer, Clients};
+pub use collector::{Collector, Told};
 pub use leash::Folder;
 pub use ledger::Ledger;
 pub use people::{Login, PASSWORD, Person, email_of};

@@ -15,6 +15,7 @@ mod log;
 mod reference;
 mod secret;
 mod server;
+mod telemetry;
 
 pub use database::DatabaseConfig;
 pub use limits::{duration_in_range, in_range};
@@ -22,3 +23,4 @@ pub use load::{PREFIX, Sources, load};
 pub use log::{LogConfig, LogFormat};
 pub use reference::{effective, reference};
 pub use server::ServerConfig;
+pub use telemetry::TelemetryConfig;

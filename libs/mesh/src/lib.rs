@@ -9,11 +9,12 @@ pub mod config;
 pub mod database;
 mod error;
 pub mod health;
-pub mod logs;
+mod logs;
 mod part;
 mod reflection;
 pub mod server;
 pub mod shutdown;
+pub mod telemetry;
 
 pub use error::Error;
 pub use part::{Part, Readiness, Task};

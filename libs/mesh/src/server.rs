@@ -4,7 +4,6 @@
 //! accepted, open calls end in their own time up to `drain_timeout`, and only
 //! then are the tasks told to stop, for an open call may still need them.
 
-mod access_log;
 mod arriving;
 mod connections;
 mod contain;
@@ -16,6 +15,7 @@ mod header_limit;
 mod lifetime;
 mod limit;
 mod mounts;
+mod observe;
 mod peers;
 mod request_id;
 mod room;
@@ -30,7 +30,17 @@ use tonic::service::Routes;
 
 use crate::{Error, Part, config::ServerConfig, health::Health, reflection};
 use connections::Connections;
+use observe::Methods;
 use tasks::Tasks;
+
+/// The methods that every server has, as far as somebody calls them every day.
+const OWN: [&str; 5] = [
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/List",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
 
 /// A server to be started.
 #[derive(Debug)]
@@ -77,7 +87,8 @@ impl Server {
         let Self { config, mut parts } = self;
         let stop = shutdown.child_token();
         let routes = mount(&mut parts, stop.clone())?;
-        let connections = Connections::new(&config, stack::stack(&config, routes));
+        let methods = Methods::new(parts.iter().flat_map(|part| part.rpcs.clone()).chain(OWN));
+        let connections = Connections::new(&config, stack::stack(&config, routes, methods));
         let mut tasks = Tasks::start(parts);
         tokio::select! {
             () = connections.accept(listener, &stop) => (),

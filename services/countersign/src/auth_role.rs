@@ -66,7 +66,9 @@ impl AuthRole {
         self.into_process().serve(listener, shutdown).await
     }
 
-    fn into_process(self) -> Process {
+    /// The same as a process, to which more parts can be added.
+    #[must_use]
+    pub(crate) fn into_process(self) -> Process {
         let Self { auth, db, bus, config, folder } = self;
         let parts = vec![auth.into_part(), bus::part(&config, bus)];
         Process { parts, server: config.server, databases: vec![("auth", db)], folder }

@@ -4,25 +4,25 @@ use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 use super::{
-    access_log::AccessLog,
     contain::Contain,
     content_type::ContentType,
     deadline::Deadline,
     explain::Explain,
     header_limit::HeaderLimit,
     limit::Limit,
+    observe::{Methods, Observe},
     request_id::RequestId,
     stage::{Request, Response, Stage},
 };
 use crate::config::ServerConfig;
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
-pub(super) fn stack(config: &ServerConfig, routes: Routes) -> impl Stage {
+pub(super) fn stack(config: &ServerConfig, routes: Routes, methods: Methods) -> impl Stage {
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
         // Sees the status that the client sees, whoever below has made it.
-        .layer(layer_fn(AccessLog::new))
+        .layer(layer_fn(|next| Observe::new(next, methods.clone())))
         // What is not gRPC gets an HTTP answer, which nothing below could read.
         .layer(layer_fn(ContentType::new))
         // As early as a status can be given: nothing else shall read these headers.
