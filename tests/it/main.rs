@@ -24,5 +24,6 @@ mod secured;
 mod sessions;
 mod start;
 mod statements;
+mod telemetry;
 mod tokens;
 mod trace;

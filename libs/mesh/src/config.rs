@@ -17,6 +17,7 @@ mod outliers;
 mod reference;
 mod secret;
 mod server;
+mod telemetry;
 mod tls;
 
 pub use channel::ChannelConfig;
@@ -27,4 +28,5 @@ pub use log::{LogConfig, LogFormat};
 pub use outliers::OutlierConfig;
 pub use reference::{effective, reference};
 pub use server::ServerConfig;
+pub use telemetry::TelemetryConfig;
 pub use tls::{ClientTlsConfig, TlsConfig};

@@ -76,6 +76,9 @@ pub enum Error {
     /// Logging is set up already, or the level can not be read.
     #[error("cannot set up logging: {0}")]
     Logs(String),
+    /// Traces or metrics cannot leave the process as they are asked to.
+    #[error("cannot set up telemetry: {0}")]
+    Telemetry(String),
     /// The system refuses to deliver signals.
     #[error("cannot listen for signals: {0}")]
     Signal(io::Error),

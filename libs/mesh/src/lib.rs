@@ -11,11 +11,12 @@ pub mod database;
 mod error;
 pub mod health;
 mod incoming;
-pub mod logs;
+mod logs;
 mod part;
 mod reflection;
 pub mod server;
 pub mod shutdown;
+pub mod telemetry;
 mod tls;
 
 pub use error::Error;

@@ -4,7 +4,6 @@
 //! accepted, open calls end in their own time up to `drain_timeout`, and only
 //! then are the tasks told to stop, for an open call may still need them.
 
-mod access_log;
 mod arriving;
 mod connections;
 mod contain;
@@ -16,6 +15,7 @@ mod header_limit;
 mod lifetime;
 mod limit;
 mod mounts;
+mod observe;
 mod peers;
 mod priority;
 mod request_id;
@@ -99,7 +99,7 @@ impl Server {
         let routes = mount(&mut parts, stop.clone())?;
         let known = Known::of(&parts);
         let connections = Connections::new(&config, tls, stack::stack(&config, known, routes));
-        let probed = stack::stack(&config, Known::default(), probed.routes().prepare());
+        let probed = stack::stack(&config, Known::of(&[]), probed.routes().prepare());
         let probes = Connections::new(&config, None, probed);
         let probing = async {
             match health {

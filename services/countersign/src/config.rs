@@ -6,7 +6,9 @@
 
 use std::path::PathBuf;
 
-use countersign_mesh::config::{self, DatabaseConfig, LogConfig, ServerConfig, Sources};
+use countersign_mesh::config::{
+    self, DatabaseConfig, LogConfig, ServerConfig, Sources, TelemetryConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What is told to collectors of traces and metrics.
+    pub telemetry: TelemetryConfig,
     /// What access tokens say, and what the guard asks of them.
     pub token: TokenConfig,
     /// Where each service keeps its data.
@@ -91,6 +95,7 @@ impl Default for Config {
             master_key_file: None,
             server: ServerConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             token: TokenConfig::default(),
             database: DatabasesConfig::default(),
             bus: BusConfig::default(),
@@ -147,6 +152,7 @@ impl Config {
     fn validate(&self) -> Result<(), Error> {
         self.server.validate("server")?;
         self.log.validate("log")?;
+        self.telemetry.validate("telemetry")?;
         self.token.validate("token")?;
         self.database.auth.validate("database.auth")?;
         self.database.user.validate("database.user")?;

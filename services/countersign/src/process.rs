@@ -17,6 +17,13 @@ pub struct Process {
 }
 
 impl Process {
+    /// The same with one more part.
+    #[must_use]
+    pub fn part(mut self, part: Part) -> Self {
+        self.parts.push(part);
+        self
+    }
+
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
     /// open calls have ended.
     ///
