@@ -19,7 +19,7 @@ mod generated {
 }
 
 #[cfg(feature = "server")]
-pub use countersign_guard::{Guarded, status};
+pub use countersign_guard::{Guarded, PeerCertificate, status};
 #[cfg(feature = "server")]
 pub use generated::{BASE_POLICIES, CEDAR_SCHEMA, RULES};
 pub use generated::{DESCRIPTOR_SET, countersign::*};

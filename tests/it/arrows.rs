@@ -52,6 +52,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aes-gcm", &["countersign-seal"]),
     ("argon2", &["countersign-auth"]),
     ("async-nats", &["countersign-events"]),
+    ("rustls", &["countersign-mesh"]),
+    ("x509-cert", &["countersign-mesh"]),
 ];
 
 struct Arrow {

@@ -74,6 +74,7 @@ pub fn {module}<H: {name}>(
 > {{
     let adapter = {module}_guarded::Adapter::new(handler);
     let server = {module}_guarded::{module}_server::{name}Server::new(adapter)
+        .accept_compressed(::tonic::codec::CompressionEncoding::Gzip)
         .max_decoding_message_size(guard.max_message_bytes());
     guard.protect(server)
 }}

@@ -42,7 +42,7 @@ pub use hold::Hold;
 pub use interceptor::Authenticate;
 pub use layer::{GuardLayer, Guarded};
 pub use messages::Messages;
-pub use peer::Peer;
+pub use peer::{Peer, PeerCertificate};
 pub use resource::{Attributes, OwnedById, Resolver, Value};
 pub use revocation::Revocations;
 pub use rule::{Access, Rule};

@@ -1,6 +1,6 @@
 //! Where a call comes from.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use tonic::{Request, metadata::MetadataMap};
 
@@ -18,6 +18,26 @@ pub struct Peer {
     pub user_agent: Option<String>,
     /// The id of the request, at most 128 octets out of `A-Z a-z 0-9 - _ . : / + =`.
     pub request_id: Option<String>,
+    /// The certificate of the client, where the connection has one.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// What the certificate of a client says. A server that has verified one puts it
+/// into the extensions of the requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Its names: URIs, such as a SPIFFE id, and names of hosts (RFC 5280, section 4.2.1.6).
+    pub names: Arc<[String]>,
+}
+
+impl PeerCertificate {
+    /// The SPIFFE id, such as `spiffe://example.org/ns/default/sa/user`; `None` where
+    /// there is none, or more than the one that there may be (SPIFFE X.509-SVID, section 2).
+    #[must_use]
+    pub fn spiffe_id(&self) -> Option<&str> {
+        let mut ids = self.names.iter().filter(|name| name.starts_with("spiffe://"));
+        ids.next().filter(|_| ids.next().is_none()).map(String::as_str)
+    }
 }
 
 impl Peer {
@@ -29,6 +49,7 @@ impl Peer {
             request_id: text(metadata, "x-request-id")
                 .filter(|id| is_request_id(id))
                 .map(str::to_owned),
+            certificate: request.extensions().get().cloned(),
         }
     }
 }
@@ -51,4 +72,21 @@ fn visible(text: &str) -> String {
 fn is_request_id(id: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b);
     !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_has_one_spiffe_id_or_none() {
+        let of = |names: &[&str]| {
+            let names = names.iter().map(|&name| name.to_owned()).collect();
+            PeerCertificate { names }.spiffe_id().map(str::to_owned)
+        };
+        let (one, other) = ("spiffe://example.org/one", "spiffe://example.org/other");
+        assert_eq!(of(&["one.example.org", one]).as_deref(), Some(one));
+        assert_eq!(of(&["one.example.org", "https://example.org"]), None);
+        assert_eq!(of(&[one, other]), None);
+    }
 }

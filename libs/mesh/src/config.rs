@@ -6,19 +6,27 @@
 //! they stand. Secrets are never values: a setting that ends in `_file` names the
 //! file that holds one.
 
+mod channel;
 mod database;
 pub mod duration;
 mod keys;
 mod limits;
 mod load;
 mod log;
+mod outliers;
 mod reference;
 mod secret;
 mod server;
+mod telemetry;
+mod tls;
 
+pub use channel::ChannelConfig;
 pub use database::DatabaseConfig;
 pub use limits::{duration_in_range, in_range};
 pub use load::{PREFIX, Sources, load};
 pub use log::{LogConfig, LogFormat};
+pub use outliers::OutlierConfig;
 pub use reference::{effective, reference};
 pub use server::ServerConfig;
+pub use telemetry::TelemetryConfig;
+pub use tls::{ClientTlsConfig, TlsConfig};

@@ -76,6 +76,9 @@ pub enum Error {
     /// Logging is set up already, or the level can not be read.
     #[error("cannot set up logging: {0}")]
     Logs(String),
+    /// Traces or metrics cannot leave the process as they are asked to.
+    #[error("cannot set up telemetry: {0}")]
+    Telemetry(String),
     /// The system refuses to deliver signals.
     #[error("cannot listen for signals: {0}")]
     Signal(io::Error),
@@ -93,6 +96,25 @@ pub enum Error {
     /// The descriptors that reflection serves are broken.
     #[error("cannot serve reflection: {0}")]
     Reflection(String),
+    /// What a channel shall call is no target.
+    #[error("cannot call {target:?}: it {reason}")]
+    Target {
+        /// The target as it was written.
+        target: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file for TLS cannot be used.
+    #[error("cannot use {path} for TLS: {reason}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, without its content.
+        reason: String,
+    },
+    /// Descriptors that a channel was given cannot be read.
+    #[error("cannot read the contracts of a channel: {0}")]
+    Descriptors(String),
     /// A background task panicked, so the process stopped rather than run on
     /// without it.
     #[error("the task {task} of {part} panicked")]

@@ -37,18 +37,25 @@ const TALKATIVE: [&str; 9] = [
     "tower",
 ];
 
+/// What becomes of spans and lines.
+pub(crate) type Layers = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// UTC, to the millisecond; whoever keeps logs as text adds the day.
 struct TimeOfDay;
 
-/// Sends the logs of this process to stderr, and panics into the logs.
+/// Sends the logs of this process to stderr, panics into the logs, and spans to
+/// `traces` where there is a collector.
 ///
 /// # Errors
 /// [`Error::Logs`] when the level can not be read, or when logs are set up already.
-pub fn init(config: &LogConfig) -> Result<(), Error> {
+pub(crate) fn init(config: &LogConfig, traces: Option<Layers>) -> Result<(), Error> {
     let level = filter(config)?;
-    let quiet = level.and(filter_fn(|line| is_safe(line.target(), *line.level())));
+    // The spans of libraries hold statements, and what the database said of them.
+    let quiet = level.and(filter_fn(|of| {
+        is_safe(of.target(), *of.level()) && (of.is_event() || is_own(of.target()))
+    }));
     let stderr = lines().with_writer(io::stderr);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
+    let lines: Layers = match config.format {
         LogFormat::Text => {
             let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             stderr
@@ -56,18 +63,21 @@ pub fn init(config: &LogConfig) -> Result<(), Error> {
                 .with_timer(TimeOfDay)
                 .with_target(false)
                 .with_ansi(colours)
-                .with_filter(quiet)
+                // Each line of a call says what a person has to know of it.
+                .with_filter(quiet.and(filter_fn(|of| of.is_event())))
                 .boxed()
         }
         LogFormat::Json => stderr
             .json()
             .flatten_event(true)
-            .with_current_span(false)
+            // The ids by which the lines of a call, and its trace, are found.
+            .with_current_span(true)
             .with_span_list(false)
             .with_filter(quiet)
             .boxed(),
     };
-    let registry = tracing_subscriber::registry().with(lines);
+    let layers: Vec<_> = [Some(lines), traces].into_iter().flatten().collect();
+    let registry = tracing_subscriber::registry().with(layers);
     registry.try_init().map_err(|error| Error::Logs(error.to_string()))?;
     panic::set_hook(Box::new(report_panic));
     Ok(())
@@ -78,6 +88,11 @@ pub(crate) fn filter(config: &LogConfig) -> Result<EnvFilter, Error> {
     EnvFilter::builder()
         .parse(&config.level)
         .map_err(|error| Error::Logs(format!("{:?} is not a level: {error}", config.level)))
+}
+
+/// Whether it is this program's own.
+pub(crate) fn is_own(target: &str) -> bool {
+    target.starts_with("countersign")
 }
 
 /// Whether a line of this target and level can not hold what must stay inside.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
 
-use crate::database::Presence;
+use crate::{database::Presence, server::Priority};
 
 /// Adds the services of a part to the routes of a server.
 pub type Routes = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
@@ -24,6 +24,9 @@ pub struct Part {
     pub rpcs: Vec<&'static str>,
     /// Mounts these services.
     pub routes: Routes,
+    /// RPCs, such as `countersign.user.v1.ProfileService/GetProfile`, that are turned
+    /// away sooner than others where places become few.
+    pub priorities: Vec<(&'static str, Priority)>,
     /// What runs beside the calls, until the server has drained.
     pub tasks: Vec<Task>,
     /// What all has to hold for calls to be taken.
@@ -57,6 +60,7 @@ impl Part {
             services: Vec::new(),
             rpcs: Vec::new(),
             routes: Box::new(|_| ()),
+            priorities: Vec::new(),
             tasks: Vec::new(),
             ready: Vec::new(),
             storage: None,
@@ -84,6 +88,13 @@ impl Part {
             before(routes);
             routes.add_service(service);
         });
+        self
+    }
+
+    /// The same part, whose RPCs of these names have this priority.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority, rpcs: &[&'static str]) -> Self {
+        self.priorities.extend(rpcs.iter().map(|rpc| (*rpc, priority)));
         self
     }
 
@@ -118,11 +129,13 @@ impl Part {
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, services, rpcs, tasks, ready, storage, conditions, routes: _ } = self;
+        let Self { name, services, rpcs, priorities, tasks, ready, storage, conditions, routes: _ } =
+            self;
         f.debug_struct("Part")
             .field("name", name)
             .field("services", services)
             .field("rpcs", rpcs)
+            .field("priorities", priorities)
             .field("tasks", tasks)
             .field("ready", ready)
             .field("storage", storage)

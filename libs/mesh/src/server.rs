@@ -4,7 +4,6 @@
 //! accepted, open calls end in their own time up to `drain_timeout`, and only
 //! then are the tasks told to stop, for an open call may still need them.
 
-mod access_log;
 mod arriving;
 mod connections;
 mod contain;
@@ -16,7 +15,9 @@ mod header_limit;
 mod lifetime;
 mod limit;
 mod mounts;
+mod observe;
 mod peers;
+mod priority;
 mod request_id;
 mod room;
 mod stack;
@@ -30,8 +31,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{Error, Part, config::ServerConfig, health::Health, reflection};
+use crate::{Error, Part, config::ServerConfig, health::Health, reflection, tls::ServerTls};
 use connections::Connections;
+pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
+pub use priority::Priority;
+use stack::Known;
+pub(crate) use tail::Tail;
 use tasks::Tasks;
 
 /// A server to be started.
@@ -39,6 +44,7 @@ use tasks::Tasks;
 pub struct Server {
     config: ServerConfig,
     parts: Vec<Part>,
+    health: Option<TcpListener>,
 }
 
 /// How the server stopped.
@@ -54,7 +60,7 @@ impl Server {
     /// A server without parts. `config` is taken as it is: validate it first.
     #[must_use]
     pub fn new(config: &ServerConfig) -> Self {
-        Self { config: config.clone(), parts: Vec::new() }
+        Self { config: config.clone(), parts: Vec::new(), health: None }
     }
 
     /// The same server with one more part.
@@ -64,11 +70,20 @@ impl Server {
         self
     }
 
+    /// The same server, which answers health on this listener as well: in plaintext,
+    /// for probes that speak no TLS, and nothing else.
+    #[must_use]
+    pub fn health_on(mut self, listener: TcpListener) -> Self {
+        self.health = Some(listener);
+        self
+    }
+
     /// Serves on `listener` until `shutdown` is cancelled, then drains.
     ///
     /// # Errors
     /// Before anything starts: [`Error::MountedTwice`], [`Error::Unruled`],
-    /// [`Error::Undescribed`] and [`Error::Reflection`].
+    /// [`Error::Undescribed`] and [`Error::Reflection`]; [`Error::Read`] and
+    /// [`Error::Tls`], when a file for TLS cannot be used.
     /// [`Error::TaskPanicked`] when a task panicked: the server drains and returns
     /// rather than run on without it, so that whoever started it starts it afresh.
     pub async fn serve(
@@ -76,17 +91,30 @@ impl Server {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<Report, Error> {
-        let Self { config, mut parts } = self;
+        let Self { config, mut parts, health } = self;
         let stop = shutdown.child_token();
+        let tls = ServerTls::start(&config.tls)?;
+        let mut probed = Routes::builder();
+        Health::new(&parts, stop.clone()).mount(&mut probed);
         let routes = mount(&mut parts, stop.clone())?;
-        let keeps = storage::keeps(&parts);
-        let connections = Connections::new(&config, stack::stack(&config, keeps, routes));
+        let known = Known::of(&parts);
+        let connections = Connections::new(&config, tls, stack::stack(&config, known, routes));
+        let probed = stack::stack(&config, Known::of(&[]), probed.routes().prepare());
+        let probes = Connections::new(&config, None, probed);
+        let probing = async {
+            match health {
+                Some(listener) => probes.accept(listener, &stop).await,
+                None => stop.cancelled().await,
+            }
+        };
         let mut tasks = Tasks::start(parts);
         tokio::select! {
             () = connections.accept(listener, &stop) => (),
+            () = probing => (),
             () = tasks.failed() => stop.cancel(),
         }
-        let drained = connections.drain(config.drain_timeout).await;
+        let limit = config.drain_timeout;
+        let (drained, _) = tokio::join!(connections.drain(limit), probes.drain(limit));
         let tasks_cut = tasks.stop(config.drain_timeout).await;
         match tasks.into_panicked() {
             Some((part, task)) => Err(Error::TaskPanicked { part, task }),

@@ -31,6 +31,7 @@ use countersign_guard::{Guard, OwnedById, Revocations, Settings};
 use countersign_mesh::{
     Part, Task,
     database::{self, Probe},
+    server::Priority,
 };
 use countersign_seal::MasterKey;
 use countersign_tokens::KeyRing;
@@ -140,6 +141,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
         .service(session_service(api, &guard))
+        .priority(
+            Priority::Low,
+            &["countersign.auth.v1.AuthService/Login", "countersign.auth.v1.AuthService/Register"],
+        )
+        .priority(Priority::Lowest, &["countersign.auth.v1.SessionService/ListSessions"])
         .ready(probe.readiness())
         .storage(probe.presence());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());

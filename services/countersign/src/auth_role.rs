@@ -71,7 +71,9 @@ impl AuthRole {
         self.into_process().serve(listener, shutdown).await
     }
 
-    fn into_process(self) -> Process {
+    /// The same as a process, to which more parts can be added.
+    #[must_use]
+    pub(crate) fn into_process(self) -> Process {
         let Self { auth, db, bus, clock, policies, config, folder } = self;
         let auth = auth.into_part().task(databases::time(&db, clock));
         let parts = vec![auth, bus::part(&config, bus), policies.into_part()];

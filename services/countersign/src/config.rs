@@ -6,7 +6,9 @@
 
 use std::path::PathBuf;
 
-use countersign_mesh::config::{self, DatabaseConfig, LogConfig, ServerConfig, Sources};
+use countersign_mesh::config::{
+    self, DatabaseConfig, LogConfig, ServerConfig, Sources, TelemetryConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What is told to collectors of traces and metrics.
+    pub telemetry: TelemetryConfig,
     /// What access tokens say, and what the guard asks of them.
     pub token: TokenConfig,
     /// Policies of one's own.
@@ -96,6 +100,7 @@ impl Default for Config {
             master_key_file: None,
             server: ServerConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             token: TokenConfig::default(),
             policies: PoliciesConfig::default(),
             database: DatabasesConfig::default(),
@@ -153,6 +158,7 @@ impl Config {
     fn validate(&self) -> Result<(), Error> {
         self.server.validate("server")?;
         self.log.validate("log")?;
+        self.telemetry.validate("telemetry")?;
         self.token.validate("token")?;
         self.policies.validate("policies")?;
         self.database.auth.validate("database.auth")?;

@@ -87,7 +87,9 @@ impl Embedded {
         self.into_process().serve(listener, shutdown).await
     }
 
-    fn into_process(self) -> Process {
+    /// The same as a process, to which more parts can be added.
+    #[must_use]
+    pub(crate) fn into_process(self) -> Process {
         let Self { auth, user, databases, bus, policies, server, folder, config } = self;
         let policies = policies.into_part();
         let parts = vec![auth.into_part(), user.into_part(), bus::part(&config, bus), policies];

@@ -22,11 +22,19 @@ pub struct Process {
 }
 
 impl Process {
+    /// The same with one more part.
+    #[must_use]
+    pub fn part(mut self, part: Part) -> Self {
+        self.parts.push(part);
+        self
+    }
+
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
     /// open calls have ended.
     ///
     /// # Errors
-    /// [`Error::Mesh`] where a task panicked: start again.
+    /// [`Error::Mesh`] where a task panicked: start again; [`Error::Listen`] where
+    /// health cannot be answered on its own address.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -34,9 +42,16 @@ impl Process {
     ) -> Result<(), Error> {
         let Self { parts, server, databases, folder } = self;
         let alive = Part::new("process").condition(CONDITION, Readiness::always());
-        let parts = parts.into_iter().chain([alive]);
-        let server = parts.fold(Server::new(&server), Server::part);
-        let served = server.serve(listener, shutdown).await;
+        let served = async {
+            let parts = parts.into_iter().chain([alive]);
+            let mut serving = parts.fold(Server::new(&server), Server::part);
+            if let Some(address) = server.health_listen {
+                let failed = |source| Error::Listen { address, source };
+                serving = serving.health_on(TcpListener::bind(address).await.map_err(failed)?);
+            }
+            Ok(serving.serve(listener, shutdown).await?)
+        };
+        let served: Result<_, Error> = served.await;
         for (name, db) in databases {
             databases::close(name, &db).await;
         }

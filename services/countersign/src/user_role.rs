@@ -80,7 +80,9 @@ impl UserRole {
         self.into_process().serve(listener, shutdown).await
     }
 
-    fn into_process(self) -> Process {
+    /// The same as a process, to which more parts can be added.
+    #[must_use]
+    pub(crate) fn into_process(self) -> Process {
         let Self { user, db, bus, ready, tasks, policies, config, folder } = self;
         let user = tasks.into_iter().fold(user.into_part().ready(ready), Part::task);
         let parts = vec![user, bus::part(&config, bus), policies.into_part()];

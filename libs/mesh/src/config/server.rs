@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{duration_in_range, in_range};
+use super::{TlsConfig, duration_in_range, in_range};
 use crate::Error;
 
 /// How the server listens, and what it bears.
@@ -17,6 +17,8 @@ use crate::Error;
 pub struct ServerConfig {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// Address and port that answer health, and nothing else, without TLS: for probes that speak none, such as Kubernetes'. Unset: health is answered on `listen` alone.
+    pub health_listen: Option<SocketAddr>,
     /// Largest request message, in bytes, 1024 to 16777216. A larger one is answered with RESOURCE_EXHAUSTED. So many bytes times 64 may be on their way in at a time, times 16 from one peer.
     pub max_message_bytes: u32,
     /// Largest headers of a request, in bytes, 8192 to 1048576. Larger ones are answered with RESOURCE_EXHAUSTED. An access token takes up to 4096 of them.
@@ -27,7 +29,7 @@ pub struct ServerConfig {
     pub max_connections_per_peer: u32,
     /// Open calls on one connection, 1 to 10000. A client waits with one more.
     pub max_concurrent_streams: u32,
-    /// Calls that are worked on at a time, over all connections, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED.
+    /// Calls that are worked on at a time, over all connections, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED; a login or registration already when four of five places are taken, a list when three are.
     pub max_concurrent_calls: u32,
     /// Calls of one peer that are worked on at a time, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED. Behind a proxy: raise it to `max_concurrent_calls`.
     pub max_concurrent_calls_per_peer: u32,
@@ -73,12 +75,15 @@ pub struct ServerConfig {
     #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub drain_timeout: Duration,
+    /// The certificate of the server.
+    pub tls: TlsConfig,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+            health_listen: None,
             max_message_bytes: 1024 * 1024,
             max_header_bytes: 16 * 1024,
             max_connections: 1024,
@@ -97,6 +102,7 @@ impl Default for ServerConfig {
             max_connection_grace: Duration::from_secs(60),
             tcp_nodelay: true,
             drain_timeout: Duration::from_secs(20),
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -105,7 +111,8 @@ impl ServerConfig {
     /// Checks every range; `section` is where these settings stand, such as `server`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for the first value that lies outside of its range.
+    /// [`Error::OutOfRange`] for the first value that lies outside of its range, or
+    /// lacks another that it needs.
     pub fn validate(&self, section: &str) -> Result<(), Error> {
         const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
@@ -136,6 +143,6 @@ impl ServerConfig {
         ] {
             duration_in_range(&key(name), value, &range)?;
         }
-        Ok(())
+        self.tls.validate(&key("tls"))
     }
 }

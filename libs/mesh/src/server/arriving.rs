@@ -18,11 +18,15 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-use super::room::{Room, busy};
+use super::{
+    priority::Priority,
+    room::{Room, busy},
+};
 
 /// What a call takes up of the server; shared by its stage and its body.
 pub(super) struct Place {
     rooms: Vec<Arc<Room>>,
+    priority: Priority,
     state: Mutex<State>,
 }
 
@@ -43,8 +47,8 @@ pub(super) struct Arriving {
 }
 
 impl Place {
-    pub(super) fn new(rooms: Vec<Arc<Room>>) -> Self {
-        Self { rooms, state: Mutex::new(State::Arriving(Vec::new())) }
+    pub(super) fn new(rooms: Vec<Arc<Room>>, priority: Priority) -> Self {
+        Self { rooms, priority, state: Mutex::new(State::Arriving(Vec::new())) }
     }
 
     /// The answer begins: the call gives its place back.
@@ -56,7 +60,8 @@ impl Place {
     fn work(&self) -> bool {
         let mut state = self.state();
         if let State::Arriving(_) = *state {
-            let permits: Option<Vec<_>> = self.rooms.iter().map(|room| room.work()).collect();
+            let permits: Option<Vec<_>> =
+                self.rooms.iter().map(|room| room.work(self.priority)).collect();
             let Some(permits) = permits else { return false };
             *state = State::Working { _permits: permits };
         }

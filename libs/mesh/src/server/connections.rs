@@ -7,16 +7,19 @@
 use std::{
     convert::Infallible,
     future::Future,
+    io,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
+use countersign_contracts::PeerCertificate;
 use futures::future::BoxFuture;
 use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -32,7 +35,7 @@ use super::{
     room::Room,
     stage::{Response, Stage},
 };
-use crate::config::ServerConfig;
+use crate::{config::ServerConfig, tls::ServerTls};
 
 /// How long to wait when the system can not accept, for lack of files perhaps.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,14 +43,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// All connections of a server.
 pub(super) struct Connections<S> {
     stack: Arc<S>,
-    http: http2::Builder<Calls>,
+    tls: Option<Arc<ServerTls>>,
     slots: Arc<Semaphore>,
     peers: Arc<Peers>,
-    lifetime: Lifetime,
     calls: Calls,
+    conduct: Conduct,
+    nodelay: bool,
+}
+
+/// How each connection is run.
+#[derive(Clone)]
+struct Conduct {
+    http: http2::Builder<Calls>,
+    lifetime: Lifetime,
     stop: CancellationToken,
     handshake_timeout: Duration,
-    nodelay: bool,
 }
 
 /// Runs connections and their calls, and can cut them off.
@@ -61,6 +71,8 @@ struct Calls {
 struct Connection<S> {
     stack: Arc<S>,
     peer: TcpConnectInfo,
+    /// The client's, where it has shown one.
+    certificate: Option<PeerCertificate>,
     room: Arc<Room>,
     open: OpenCalls,
 }
@@ -72,7 +84,7 @@ struct Slot {
 }
 
 impl<S: Stage> Connections<S> {
-    pub(super) fn new(config: &ServerConfig, stack: S) -> Self {
+    pub(super) fn new(config: &ServerConfig, tls: Option<ServerTls>, stack: S) -> Self {
         let calls = Calls { running: TaskTracker::new(), cut: CancellationToken::new() };
         let mut http = http2::Builder::new(calls.clone());
         http.timer(TokioTimer::new())
@@ -83,13 +95,16 @@ impl<S: Stage> Connections<S> {
         let slots = usize::try_from(config.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             stack: Arc::new(stack),
-            http,
+            tls: tls.map(Arc::new),
             slots: Arc::new(Semaphore::new(slots)),
             peers: Arc::new(Peers::new(config)),
-            lifetime: Lifetime::new(config),
             calls,
-            stop: CancellationToken::new(),
-            handshake_timeout: config.handshake_timeout,
+            conduct: Conduct {
+                http,
+                lifetime: Lifetime::new(config),
+                stop: CancellationToken::new(),
+                handshake_timeout: config.handshake_timeout,
+            },
             nodelay: config.tcp_nodelay,
         }
     }
@@ -124,7 +139,7 @@ impl<S: Stage> Connections<S> {
     /// Lets open calls end, for as long as `limit`, then cuts them off. Says
     /// whether none had to be.
     pub(super) async fn drain(&self, limit: Duration) -> bool {
-        self.stop.cancel();
+        self.conduct.stop.cancel();
         self.calls.running.close();
         let drained = timeout(limit, self.calls.running.wait()).await.is_ok();
         if !drained {
@@ -140,35 +155,77 @@ impl<S: Stage> Connections<S> {
             tracing::debug!(error = %error, "TCP_NODELAY could not be set");
         }
         let local_addr = stream.local_addr().ok();
-        let open = OpenCalls::new();
         let service = Connection {
             stack: Arc::clone(&self.stack),
             peer: TcpConnectInfo { local_addr, remote_addr: Some(peer) },
+            certificate: None,
             room: Arc::clone(&slot.of_peer.room),
-            open: open.clone(),
+            open: OpenCalls::new(),
         };
-        let stream = TokioIo::new(Handshake::new(stream, self.handshake_timeout));
-        let connection = self.http.serve_connection(stream, service);
-        let (stop, lifetime) = (self.stop.clone(), self.lifetime);
+        let (conduct, tls) = (self.conduct.clone(), self.tls.clone());
         self.calls.spawn(async move {
             let _slot = slot;
-            let mut connection = pin!(connection);
-            let grace = tokio::select! {
-                ended = connection.as_mut() => return tell(ended),
-                // The server waits for the calls of all connections together.
-                () = stop.cancelled() => None,
-                () = lifetime.over(&open) => Some(lifetime.grace),
-            };
-            // GOAWAY: open calls go on, new ones go to a new connection.
-            connection.as_mut().graceful_shutdown();
-            match grace {
-                None => tell(connection.await),
-                Some(grace) => match timeout(grace, connection).await {
-                    Ok(ended) => tell(ended),
-                    Err(_) => tracing::debug!("a connection was cut off when its time was over"),
-                },
+            match tls {
+                None => conduct.run(stream, service).await,
+                Some(tls) => conduct.run_tls(&tls, stream, service).await,
             }
         });
+    }
+}
+
+impl Conduct {
+    /// Speaks TLS first.
+    async fn run_tls<S: Stage>(self, tls: &ServerTls, stream: TcpStream, service: Connection<S>) {
+        let accepted = timeout(self.handshake_timeout, tls.accept(stream));
+        // Nobody is heard yet who would have to be answered.
+        let Some(accepted) = self.stop.run_until_cancelled(accepted).await else { return };
+        match accepted {
+            Ok(Ok((stream, certificate))) => {
+                self.run(stream, Connection { certificate, ..service }).await;
+            }
+            Ok(Err(error)) => turned_away(&error),
+            Err(_) => tracing::debug!("a client did not speak TLS in time"),
+        }
+    }
+
+    /// Speaks HTTP/2 until the connection's end.
+    async fn run<S: Stage, T>(self, stream: T, service: Connection<S>)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let open = service.open.clone();
+        let stream = TokioIo::new(Handshake::new(stream, self.handshake_timeout));
+        let mut connection = pin!(self.http.serve_connection(stream, service));
+        let grace = tokio::select! {
+            ended = connection.as_mut() => return tell(ended),
+            // The server waits for the calls of all connections together.
+            () = self.stop.cancelled() => None,
+            () = self.lifetime.over(&open) => Some(self.lifetime.grace),
+        };
+        // GOAWAY: open calls go on, new ones go to a new connection.
+        connection.as_mut().graceful_shutdown();
+        match grace {
+            None => tell(connection.await),
+            Some(grace) => match timeout(grace, connection).await {
+                Ok(ended) => tell(ended),
+                Err(_) => tracing::debug!("a connection was cut off when its time was over"),
+            },
+        }
+    }
+}
+
+/// Tells why TLS came to nothing: about certificates, operators have to know.
+fn turned_away(error: &io::Error) {
+    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(
+            error @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
+        ) => {
+            tracing::warn!(error.message = %error, "a client was turned away for its certificate");
+        }
+        Some(error @ rustls::Error::AlertReceived(_)) => {
+            tracing::warn!(error.message = %error, "a client turns this server away");
+        }
+        _ => tracing::debug!(error = %error, "a client does not speak TLS"),
     }
 }
 
@@ -208,6 +265,9 @@ impl<S: Stage> hyper::service::Service<http::Request<Incoming>> for Connection<S
         let mut request = request.map(Body::new);
         // Where tonic, and so the guard, looks for the address of the peer.
         request.extensions_mut().insert(self.peer.clone());
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         request.extensions_mut().insert(Arc::clone(&self.room));
         let open = self.open.open();
         Box::pin(async move {

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use countersign_contracts::status;
 use countersign_types::{Code, Fault};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
@@ -22,9 +22,10 @@ use super::{
     stage::{Request, Response, Stage},
     tail::{refusal, trailers},
 };
-use crate::config::ServerConfig;
+use crate::{Incoming, config::ServerConfig};
 
-const HEADER: &str = "grpc-timeout";
+/// The time that a call may take (gRPC over HTTP/2, "Requests").
+pub(crate) const TIMEOUT_HEADER: &str = "grpc-timeout";
 /// Digits of a timeout (gRPC over HTTP/2, "Requests").
 const MAX_DIGITS: usize = 8;
 
@@ -35,7 +36,7 @@ pub(super) struct Deadline<S> {
 }
 
 /// A body that ends with DEADLINE_EXCEEDED when its time is over.
-struct Timed {
+pub(crate) struct Timed {
     inner: Option<Body>,
     end: Pin<Box<Sleep>>,
 }
@@ -58,7 +59,10 @@ impl<S: Stage> Stage for Deadline<S> {
         }
         let now = Instant::now();
         let answer = now + asked.unwrap_or(self.default).min(self.max);
-        match timeout_at(answer, self.next.handle(request)).await {
+        // Whatever is called to answer this call has no more time than it has.
+        let incoming = Incoming::of(request.headers(), answer);
+        let handled = incoming.scope(self.next.handle(request));
+        match timeout_at(answer, handled).await {
             Err(_) => refusal(exceeded()),
             Ok(response) => match asked {
                 None => response,
@@ -69,8 +73,8 @@ impl<S: Stage> Stage for Deadline<S> {
 }
 
 /// The time that the client gives; an error when it can not be read.
-fn asked(headers: &HeaderMap) -> Result<Option<Duration>, ()> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+pub(crate) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, ()> {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
     let (unit, digits) = value.as_bytes().split_last().ok_or(())?;
     if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
         return Err(());
@@ -88,13 +92,29 @@ fn asked(headers: &HeaderMap) -> Result<Option<Duration>, ()> {
     .map(Some)
 }
 
+/// So much time in the finest unit whose digits suffice, rounded down.
+pub(crate) fn timeout_header(left: Duration) -> HeaderValue {
+    const MOST: u128 = 10u128.pow(MAX_DIGITS as u32) - 1;
+    let units = [
+        (left.as_nanos(), 'n'),
+        (left.as_micros(), 'u'),
+        (left.as_millis(), 'm'),
+        (u128::from(left.as_secs()), 'S'),
+    ];
+    let fits = units.into_iter().find(|(count, _)| *count <= MOST);
+    let (count, unit) = fits.unwrap_or((MOST, 'S'));
+    // Digits and a letter.
+    HeaderValue::try_from(format!("{count}{unit}")).unwrap_or(HeaderValue::from_static("0n"))
+}
+
 fn exceeded() -> Status {
     let over = "the time for the call is over";
     status(Fault::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", over))
 }
 
 impl Timed {
-    fn body(inner: Body, end: Instant) -> Body {
+    /// `inner`, which is over at `end`.
+    pub(crate) fn body(inner: Body, end: Instant) -> Body {
         Body::new(Self { inner: Some(inner), end: Box::pin(sleep_until(end)) })
     }
 }

@@ -10,7 +10,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
@@ -18,20 +17,20 @@ use tokio::{
 const PREFACE: usize = 24;
 
 /// A connection with a time for its preface.
-pub(super) struct Handshake {
-    stream: TcpStream,
+pub(super) struct Handshake<S> {
+    stream: S,
     read: usize,
     end: Pin<Box<Sleep>>,
 }
 
-impl Handshake {
+impl<S> Handshake<S> {
     /// `stream`, which fails when no preface came after `timeout`.
-    pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
+    pub(super) fn new(stream: S, timeout: Duration) -> Self {
         Self { stream, read: 0, end: Box::pin(sleep(timeout)) }
     }
 }
 
-impl AsyncRead for Handshake {
+impl<S: AsyncRead + Unpin> AsyncRead for Handshake<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +50,7 @@ impl AsyncRead for Handshake {
     }
 }
 
-impl AsyncWrite for Handshake {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Handshake<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

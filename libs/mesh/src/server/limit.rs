@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     arriving::{Arriving, Place},
+    priority::Priorities,
     room::{Room, busy},
     stage::{Request, Response, Stage},
     tail::refusal,
@@ -18,13 +19,14 @@ use crate::{config::ServerConfig, health};
 pub(super) struct Limit<S> {
     next: S,
     room: Arc<Room>,
+    priorities: Priorities,
     message_timeout: Duration,
 }
 
 impl<S> Limit<S> {
-    pub(super) fn new(next: S, config: &ServerConfig) -> Self {
+    pub(super) fn new(next: S, config: &ServerConfig, priorities: Priorities) -> Self {
         let room = Room::of_all(config.max_concurrent_calls, config.max_message_bytes);
-        Self { next, room: Arc::new(room), message_timeout: config.message_timeout }
+        Self { next, room: Arc::new(room), priorities, message_timeout: config.message_timeout }
     }
 }
 
@@ -37,11 +39,12 @@ impl<S: Stage> Stage for Limit<S> {
         }
         let peer = request.extensions().get::<Arc<Room>>().cloned();
         let rooms: Vec<_> = [Some(Arc::clone(&self.room)), peer].into_iter().flatten().collect();
+        let priority = self.priorities.get(request.uri().path());
         // Nothing of the message has to be read to know that it comes too soon.
-        if rooms.iter().any(|room| room.is_full()) {
+        if rooms.iter().any(|room| room.is_full(priority)) {
             return refusal(busy());
         }
-        let place = Arc::new(Place::new(rooms));
+        let place = Arc::new(Place::new(rooms, priority));
         let arriving = Arc::clone(&place);
         let request = request.map(|body| Arriving::body(body, arriving, self.message_timeout));
         let response = self.next.handle(request).await;

@@ -8,6 +8,8 @@ use countersign_types::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
+use super::priority::Priority;
+
 /// How many of the largest messages may be arriving at a time, in the server
 /// and from one peer.
 const ARRIVING: u32 = 64;
@@ -20,6 +22,7 @@ const LEAST: u32 = 64 * 1024;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Room {
+    places: usize,
     calls: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
 }
@@ -36,21 +39,22 @@ impl Room {
     }
 
     fn new(calls: u32, bytes: u32) -> Self {
-        let semaphore = |permits: u32| {
-            let permits = usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS);
-            Arc::new(Semaphore::new(permits))
-        };
-        Self { calls: semaphore(calls), bytes: semaphore(bytes) }
+        let permits = |number| usize::try_from(number).unwrap_or(Semaphore::MAX_PERMITS);
+        let semaphore = |number| Arc::new(Semaphore::new(permits(number)));
+        Self { places: permits(calls), calls: semaphore(calls), bytes: semaphore(bytes) }
     }
 
-    /// Whether one more call would find no place now.
-    pub(super) fn is_full(&self) -> bool {
-        self.calls.available_permits() == 0
+    /// Whether one more call of this priority would find no place now.
+    pub(super) fn is_full(&self, priority: Priority) -> bool {
+        self.calls.available_permits() <= priority.leaves(self.places)
     }
 
     /// A place for a call, until it is dropped.
-    pub(super) fn work(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.calls).try_acquire_owned().ok()
+    pub(super) fn work(&self, priority: Priority) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.calls).try_acquire_owned().ok()?;
+        // Looked at with the place in hand: two that come at once see each other.
+        let left = self.calls.available_permits();
+        (left >= priority.leaves(self.places)).then_some(place)
     }
 
     /// Place for bytes that arrive, until it is dropped.

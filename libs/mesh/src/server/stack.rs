@@ -6,29 +6,49 @@ use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 use super::{
-    access_log::AccessLog,
     contain::Contain,
     content_type::ContentType,
     deadline::Deadline,
     explain::Explain,
     header_limit::HeaderLimit,
     limit::Limit,
+    observe::{Methods, Observe},
+    priority::Priorities,
     request_id::RequestId,
     stage::{Request, Response, Stage},
-    storage::{Keeps, Storage},
+    storage::{self, Keeps, Storage},
     trace::Trace,
 };
-use crate::config::ServerConfig;
+use crate::{Part, config::ServerConfig};
+
+/// What the parts say of their RPCs.
+#[derive(Clone)]
+pub(super) struct Known {
+    keeps: Arc<Keeps>,
+    priorities: Priorities,
+    methods: Methods,
+}
+
+impl Known {
+    pub(super) fn of(parts: &[Part]) -> Self {
+        Self {
+            keeps: storage::keeps(parts),
+            priorities: Priorities::of(parts),
+            methods: Methods::of(parts),
+        }
+    }
+}
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
-pub(super) fn stack(config: &ServerConfig, keeps: Arc<Keeps>, routes: Routes) -> impl Stage {
+pub(super) fn stack(config: &ServerConfig, known: Known, routes: Routes) -> impl Stage {
+    let Known { keeps, priorities, methods } = known;
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
         // Above all that records or writes down what belongs to a trace.
         .layer(layer_fn(Trace::new))
         // Sees the status that the client sees, whoever below has made it.
-        .layer(layer_fn(AccessLog::new))
+        .layer(layer_fn(|next| Observe::new(next, methods.clone())))
         // What is not gRPC gets an HTTP answer, which nothing below could read.
         .layer(layer_fn(ContentType::new))
         // As early as a status can be given: nothing else shall read these headers.
@@ -38,7 +58,7 @@ pub(super) fn stack(config: &ServerConfig, keeps: Arc<Keeps>, routes: Routes) ->
         // Above all that can panic; below the log, which counts a panic as any INTERNAL.
         .layer(layer_fn(Contain::new))
         // Before the deadline: a call that is shed must cost next to nothing.
-        .layer(layer_fn(|next| Limit::new(next, config)))
+        .layer(layer_fn(|next| Limit::new(next, config, priorities.clone())))
         // Above the work, so that the time counts all of it, the reading of the request included.
         .layer(layer_fn(|next| Deadline::new(next, config)))
         // Last: whoever knows that there is no use in waiting says so before the time is over.

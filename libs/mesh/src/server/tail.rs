@@ -12,14 +12,14 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 
 /// A body with a function for its trailers.
-pub(super) struct Tail<F> {
+pub(crate) struct Tail<F> {
     inner: Body,
     on_trailers: F,
 }
 
 impl<F: FnMut(&mut HeaderMap) + Send + Unpin + 'static> Tail<F> {
     /// `inner`, whose trailers pass `on_trailers`.
-    pub(super) fn body(inner: Body, on_trailers: F) -> Body {
+    pub(crate) fn body(inner: Body, on_trailers: F) -> Body {
         Body::new(Self { inner, on_trailers })
     }
 }

@@ -1,15 +1,12 @@
 //! What every call gets: an id, a line in the log, and an error with a reason.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use tonic::{Code, Request, Response, Status};
-use tracing_subscriber::fmt::MakeWriter;
 use uuid::Uuid;
 
-use super::support::{EMPTY, GRPC, PROBE, Probe, call, reason, start_probe};
+use super::{
+    lines::Lines,
+    support::{EMPTY, GRPC, PROBE, Probe, call, reason, start_probe},
+};
 
 /// Answers with the id that the handler sees.
 fn tell_id() -> Probe {
@@ -125,29 +122,6 @@ async fn a_panic_is_an_internal_error_of_its_call_alone() {
     assert_eq!(server.call("calm").await.unwrap().into_inner(), "calm");
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn each_call_is_one_line_with_its_status_and_nothing_of_its_content() {
     let lines = Lines::default();
@@ -168,7 +142,7 @@ async fn each_call_is_one_line_with_its_status_and_nothing_of_its_content() {
         request.metadata_mut().insert("authorization", "Bearer hush".parse().unwrap());
         let _ = call(server.channel(), request).await;
     }
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.text();
     let calls: Vec<serde_json::Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

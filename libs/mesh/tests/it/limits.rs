@@ -12,6 +12,7 @@ use countersign_mesh::{
     Part,
     config::ServerConfig,
     health::v1::{HealthCheckRequest, health_client::HealthClient},
+    server::Priority,
 };
 use futures::future::pending;
 use tokio::{
@@ -22,7 +23,10 @@ use tokio::{
 use tonic::{Code, Response};
 use tonic_types::StatusExt;
 
-use super::support::{EMPTY, GRPC, MAX_MESSAGE, PROBE, Probe, call, reason, start, start_probe};
+use super::{
+    replicas::ONCE,
+    support::{EMPTY, GRPC, MAX_MESSAGE, PROBE, Probe, call, call_at, reason, start, start_probe},
+};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -132,6 +136,45 @@ async fn one_call_too_many_is_shed_and_health_is_not() {
     assert_eq!(first.await.unwrap().unwrap().into_inner(), "first");
     gate.add_permits(1);
     assert!(server.call("third").await.is_ok(), "its place is free again");
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_shed_before_what_others_wait_for() {
+    // Of five places, these leave one and two to the others.
+    for (priority, its_places) in [(Priority::Low, 4), (Priority::Lowest, 3)] {
+        let (entered, mut entries) = mpsc::channel(8);
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        let probe = Probe::new(move |request| {
+            let (entered, gate) = (entered.clone(), Arc::clone(&opened));
+            async move {
+                entered.send(()).await.unwrap();
+                gate.acquire().await.unwrap().forget();
+                Ok(Response::new(request.into_inner()))
+            }
+        });
+        let config = ServerConfig { max_concurrent_calls: 5, ..ServerConfig::default() };
+        let part = Part::new("probe").service(probe.guarded());
+        let server = start(&config, part.priority(priority, &["test.v1.Probe/Once"])).await;
+        let request = || tonic::Request::new(String::new());
+        let mut open = Vec::new();
+        for _ in 0..its_places {
+            open.push(tokio::spawn(call_at(server.channel(), ONCE, request())));
+            entries.recv().await.unwrap();
+        }
+        let status = call_at(server.channel(), ONCE, request()).await.unwrap_err();
+        assert_eq!(reason(&status), "SERVER_BUSY", "{priority:?}");
+        for _ in its_places..5 {
+            open.push(tokio::spawn(call(server.channel(), request())));
+            entries.recv().await.unwrap();
+        }
+        let status = call(server.channel(), request()).await.unwrap_err();
+        assert_eq!(reason(&status), "SERVER_BUSY", "{priority:?}");
+        gate.add_permits(5);
+        for call in open {
+            assert!(call.await.unwrap().is_ok());
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,28 @@
 //! The parts of a process, over real sockets and real files.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod calls;
+mod chain;
+mod channel;
 mod config;
 mod database;
 mod drain;
+mod ejection;
 mod health;
 mod lifetime;
 mod limits;
+mod lines;
 mod mounts;
 mod probe;
 mod reflection;
+mod replicas;
+mod retries;
+mod rolling;
 mod support;
+mod tls;

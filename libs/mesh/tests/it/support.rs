@@ -62,7 +62,7 @@ impl Probe {
 
     /// Behind a guard that lets everybody in.
     pub fn guarded(self) -> Guarded<Self> {
-        guard(&["test.v1.Probe/Call"]).protect(self)
+        guard(&["test.v1.Probe/Call", "test.v1.Probe/Once"]).protect(self)
     }
 }
 
@@ -199,10 +199,14 @@ impl Raw {
 }
 
 pub async fn call(channel: Channel, request: Request<String>) -> Answer {
+    call_at(channel, PROBE, request).await
+}
+
+pub async fn call_at(channel: Channel, path: &'static str, request: Request<String>) -> Answer {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let codec = ProstCodec::<String, String>::default();
-    grpc.unary(request, PathAndQuery::from_static(PROBE), codec).await
+    grpc.unary(request, PathAndQuery::from_static(path), codec).await
 }
 
 /// The headers of a call.
