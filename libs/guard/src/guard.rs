@@ -12,7 +12,7 @@ use crate::{
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
-    token::{Tokens, not_ready, unauthenticated},
+    token::{Tokens, not_ready},
 };
 
 /// Checks calls. Clones share everything; resolvers, and where denials are sent,
@@ -135,9 +135,7 @@ impl Guard {
             return Err(not_ready("the service has not yet learned the keys"));
         }
         let principal = core.tokens.principal(headers, core.clock.now(), &core.recorder)?;
-        if core.revocations.is_revoked(&principal.claims) {
-            return Err(unauthenticated("SESSION_REVOKED", "the session was ended"));
-        }
+        core.revocations.check(&principal.claims)?;
         Ok(principal)
     }
 }

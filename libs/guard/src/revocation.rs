@@ -12,8 +12,10 @@ use std::{
 };
 
 use countersign_tokens::Claims;
-use countersign_types::{SessionId, Timestamp, UserId};
+use countersign_types::{Fault, SessionId, Timestamp, UserId};
 use parking_lot::RwLock;
+
+use crate::token::unauthenticated;
 
 /// Entries outlive their time by this span, so that neither the leeway of a
 /// guard nor a clock that lags lets a revoked token through at its very end.
@@ -67,6 +69,19 @@ impl Revocations {
         }
         let accounts = self.0.accounts.read();
         accounts.get(&claims.subject).is_some_and(|epoch| claims.account_epoch < epoch.least)
+    }
+
+    /// The refusal of a token with these claims, where it is revoked. A session
+    /// that was ended wins over an outdated token: no refresh mends it.
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Fault> {
+        if !self.is_revoked(claims) {
+            Ok(())
+        } else if self.0.sessions.read().contains_key(&claims.session) {
+            Err(unauthenticated("SESSION_REVOKED", "the session was ended"))
+        } else {
+            let message = "the account was changed since the token was issued: refresh it";
+            Err(unauthenticated("TOKEN_OUTDATED", message))
+        }
     }
 
     /// Drops what concerns no token that still lives; to be called now and then.
