@@ -2,6 +2,7 @@
 //! of this package.
 
 mod access;
+mod accounts;
 mod arrows;
 mod campaign;
 mod crash;

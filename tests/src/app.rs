@@ -242,19 +242,45 @@ impl TestApp {
     /// # Panics
     /// One lets it in.
     pub async fn shut_out(&self, clients: &Clients) {
-        let (_, user) = self.running().addresses();
+        self.refused_everywhere(clients, &["SESSION_REVOKED"]).await;
+    }
+
+    /// Asserts the same of a token that was issued before the account was changed.
+    ///
+    /// # Panics
+    /// One lets it in.
+    pub async fn outdated(&self, clients: &Clients) {
+        self.refused_everywhere(clients, &["TOKEN_OUTDATED"]).await;
+    }
+
+    /// Asserts the same of an account that may not come in: that its sessions
+    /// have ended and that it was changed reaches a guard in any order.
+    ///
+    /// # Panics
+    /// One lets it in.
+    pub async fn locked_out(&self, clients: &Clients) {
+        self.refused_everywhere(clients, &["SESSION_REVOKED", "TOKEN_OUTDATED"]).await;
+    }
+
+    async fn refused_everywhere(&self, clients: &Clients, reasons: &[&str]) {
+        let (auth, user) = self.running().addresses();
         let soon = self.shape().place.topology != Topology::Embedded;
         let deadline = Instant::now() + if soon { REVOCATION } else { Duration::ZERO };
-        for &address in user {
+        let guards = auth.iter().map(|at| (at, true)).chain(user.iter().map(|at| (at, false)));
+        for (&address, is_auth) in guards {
             let clients = clients.at(address);
             let refused = loop {
-                let answer = clients.profile("me").await;
+                let answer = match is_auth {
+                    true => clients.account("me").await.map(drop),
+                    false => clients.profile("me").await.map(drop),
+                };
                 if answer.is_err() || Instant::now() > deadline {
                     break refusal(answer);
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             };
-            refused.is(Code::Unauthenticated, "SESSION_REVOKED");
+            assert_eq!(refused.code, Code::Unauthenticated, "{refused:?}");
+            assert!(reasons.contains(&refused.reason.as_str()), "{refused:?}");
         }
     }
 

@@ -19,6 +19,7 @@ mod process;
 mod proxy;
 mod raw;
 mod refusal;
+mod staff;
 
 pub use app::{TestApp, Topology};
 pub use campaign::{Campaign, Harm, Layout, Upgrade, Verdict};

@@ -3,19 +3,23 @@
 //! What the contract can express is checked, and who may call is decided,
 //! before anything here runs. Knows nothing of gRPC. Each flow is a file.
 
+mod accounts;
 mod ending;
 mod login;
 mod refresh;
 mod sessions;
+mod telling;
 
 use std::{mem, ops::Deref, sync::Arc};
 
 use countersign_contracts::auth::v1::{
-    self as contract, AuthService, GetVerificationKeysRequest, GetVerificationKeysResponse,
+    self as contract, AccountService, AuthService, DeleteAccountRequest, DeleteAccountResponse,
+    DisableAccountRequest, DisableAccountResponse, EnableAccountRequest, EnableAccountResponse,
+    GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest, GetVerificationKeysResponse,
     ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
     LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
     RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
-    RevokeSessionResponse, SessionService,
+    RevokeSessionResponse, SessionService, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
 use countersign_guard::{Call, PublicCall, Revocations};
@@ -24,7 +28,9 @@ use countersign_types::{Clock, Timestamp};
 use sea_orm::DatabaseConnection;
 
 use crate::{
-    Config, Error, convert,
+    Config, Error,
+    change::Change,
+    convert,
     device::DeviceKey,
     issuer::Issuer,
     keys::KeyStore,
@@ -96,7 +102,8 @@ impl AuthService for Api {
             (Made::New(account), false) => convert::account(&account),
             (Made::Taken(_), false) => return Err(Error::EmailTaken),
             (Made::New(account) | Made::Taken(account), true) => {
-                contract::Account { id: String::new(), ..convert::account(&account) }
+                let (id, etag) = (String::new(), String::new());
+                contract::Account { id, etag, ..convert::account(&account) }
             }
         };
         Ok(RegisterResponse { account: Some(account) })
@@ -163,5 +170,53 @@ impl SessionService for Api {
         let keep = call.message.keep_current.then(|| call.caller.session_id());
         let count = self.end_all(&call.permit, &call.caller, keep, &call.peer).await?;
         Ok(RevokeAllSessionsResponse { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) })
+    }
+}
+
+impl AccountService for Api {
+    type Error = Error;
+
+    async fn get_account(
+        &self,
+        call: Call<GetAccountRequest>,
+    ) -> Result<GetAccountResponse, Error> {
+        Ok(GetAccountResponse { account: Some(self.account(&call.permit).await?) })
+    }
+
+    async fn update_account_roles(
+        &self,
+        call: Call<UpdateAccountRolesRequest>,
+    ) -> Result<UpdateAccountRolesResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let change = Change::Roles { add: message.add_roles, remove: message.remove_roles };
+        let account = self.change(&permit, &peer, &change, &message.etag).await?;
+        Ok(UpdateAccountRolesResponse { account: Some(account) })
+    }
+
+    async fn disable_account(
+        &self,
+        call: Call<DisableAccountRequest>,
+    ) -> Result<DisableAccountResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let account = self.change(&permit, &peer, &Change::Disable, &message.etag).await?;
+        Ok(DisableAccountResponse { account: Some(account) })
+    }
+
+    async fn enable_account(
+        &self,
+        call: Call<EnableAccountRequest>,
+    ) -> Result<EnableAccountResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let account = self.change(&permit, &peer, &Change::Enable, &message.etag).await?;
+        Ok(EnableAccountResponse { account: Some(account) })
+    }
+
+    async fn delete_account(
+        &self,
+        call: Call<DeleteAccountRequest>,
+    ) -> Result<DeleteAccountResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let account = self.change(&permit, &peer, &Change::Delete, &message.etag).await?;
+        Ok(DeleteAccountResponse { account: Some(account) })
     }
 }

@@ -6,11 +6,13 @@
 
 pub mod admin;
 mod api;
+mod change;
 pub mod config;
 mod consumers;
 mod convert;
 mod device;
 mod error;
+mod etag;
 mod issuer;
 mod keys;
 mod meter;
@@ -25,7 +27,7 @@ mod upkeep;
 use std::fmt;
 
 use countersign_audit::{Chain, Denials};
-use countersign_contracts::auth::v1::{auth_service, session_service};
+use countersign_contracts::auth::v1::{account_service, auth_service, session_service};
 use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
 use countersign_guard::{Guard, OwnedById, Revocations, Settings};
 use countersign_mesh::{
@@ -139,7 +141,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let guard = guard.record(denied);
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
-        .service(session_service(api, &guard))
+        .service(session_service(api.clone(), &guard))
+        .service(account_service(api, &guard))
         .ready(probe.readiness());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
     let chain = Chain::new(outbox);

@@ -19,8 +19,8 @@ use crate::{
     store::account::{self, Account, Status},
 };
 
-/// Roles of one account.
-const ROLES_MAX: usize = 16;
+/// Roles of one account, as in the contract.
+pub(crate) const ROLES_MAX: usize = 16;
 
 /// Makes accounts.
 #[derive(Clone)]
@@ -58,13 +58,16 @@ impl Registrar {
         let email = self.check(&wish.email, &wish.password, &wish.roles)?;
         let origin = Origin { network: wish.address.into(), known: false };
         let hash = self.hashing.hash(origin, wish.password).await?;
+        let now = self.outbox.clock().now();
         let account = Account {
             id: UserId::generate(),
-            email,
+            email: Some(email),
             status: Status::Pending,
             epoch: 0,
             roles: wish.roles,
-            create_time: self.outbox.clock().now(),
+            create_time: now,
+            update_time: now,
+            delete_time: None,
         };
         let address = wish.address;
         let insert = || self.insert(&account, &hash, address);

@@ -1,13 +1,17 @@
-//! The guard of a process, and what it learns of revoked sessions from the bus.
+//! The guard of a process, and what it learns of revoked sessions and outdated
+//! tokens from the bus.
 
 use std::time::Duration;
 
-use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES, events::v1::SessionRevoked};
+use countersign_contracts::{
+    BASE_POLICIES, CEDAR_SCHEMA, RULES,
+    events::v1::{SessionRevoked, TokensOutdated},
+};
 use countersign_events::{Bus, Event, Follower, Following};
 use countersign_guard::{Guard, GuardBuilder, Revocations, Settings};
 use countersign_seal::MasterKey;
 use countersign_tokens::KeyRing;
-use countersign_types::{Clock, SessionId};
+use countersign_types::{Clock, SessionId, UserId};
 use sea_orm::DatabaseConnection;
 
 use crate::{Config, Error};
@@ -15,6 +19,7 @@ use crate::{Config, Error};
 /// The longest life of an access token that any auth service can be set to.
 const LONGEST: Duration = countersign_auth::config::ACCESS_TOKEN_LIFETIME_MAX;
 const REVOKED: &str = "countersign.events.v1.SessionRevoked";
+const OUTDATED: &str = "countersign.events.v1.TokensOutdated";
 
 /// A guard with all that feeds it.
 pub struct Guarding {
@@ -51,12 +56,16 @@ impl Guarding {
             .clock(clock.clone());
         let guard = change(builder).build()?;
         let told = revocations.clone();
-        let revoke = move |event: &Event| match session(event) {
-            Some(session) => told.revoke_session(session, event.time.plus(token_life)),
-            None => tracing::error!(event.id = %event.id, "a revocation cannot be read"),
+        let refuse = move |event: &Event| {
+            let until = event.time.plus(token_life);
+            match (session(event), epoch(event)) {
+                (Some(session), _) => told.revoke_session(session, until),
+                (_, Some((account, epoch))) => told.set_account_epoch(account, epoch, until),
+                _ => tracing::error!(event.id = %event.id, "a revocation cannot be read"),
+            }
         };
-        let horizon = LONGEST + settings.leeway;
-        let following = bus.follow(Follower::new("guard.revocations", &[REVOKED], horizon, revoke));
+        let (kinds, horizon) = ([REVOKED, OUTDATED], LONGEST + settings.leeway);
+        let following = bus.follow(Follower::new("guard.revocations", &kinds, horizon, refuse));
         let (clock, bus) = (clock.clone(), bus.clone());
         Ok(Self { guard, settings, keys, revocations, following, clock, bus })
     }
@@ -110,4 +119,9 @@ impl Guarding {
 
 fn session(event: &Event) -> Option<SessionId> {
     event.decode::<SessionRevoked>().ok()?.session_id.parse().ok()
+}
+
+fn epoch(event: &Event) -> Option<(UserId, i64)> {
+    let outdated = event.decode::<TokensOutdated>().ok()?;
+    Some((outdated.user_id.parse().ok()?, outdated.account_epoch))
 }

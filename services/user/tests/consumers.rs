@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_contracts::{
     BASE_POLICIES, CEDAR_SCHEMA, RULES,
-    events::v1::{UserCreated, UserLoggedOut},
+    events::v1::{UserCreated, UserDeleted, UserLoggedOut},
 };
 use countersign_events::{
     Bus, Event,
@@ -125,6 +125,28 @@ async fn a_logout_that_overtakes_its_profile_comes_again() {
     user.bus.publish(&created(ada)).await.unwrap();
     user.bus.publish(&logout).await.unwrap();
     assert_eq!(user.last_active().await, Some(10));
+}
+
+#[tokio::test]
+async fn a_deleted_account_has_no_profile_in_whatever_order_its_events_come() {
+    let ada = UserId::generate();
+    let deleted = || event(ada, &UserDeleted { user_id: ada.to_string(), delete_time: None });
+    let events = [created(ada), deleted(), logged_out(ada, 10)];
+    for order in [[0, 1, 2], [1, 0, 2], [0, 2, 1], [1, 2, 0]] {
+        let user = user().await;
+        for index in order {
+            user.bus.publish(&events[index]).await.unwrap();
+        }
+        // Once more, and by a second event, changes nothing.
+        user.bus.publish(&events[1]).await.unwrap();
+        user.bus.publish(&deleted()).await.unwrap();
+        let left = "SELECT count(*) AS n FROM profiles WHERE status = 'deleted' AND version = 0 \
+                    AND display_name = '' AND metadata = '{}' AND last_active_time IS NULL";
+        assert_eq!(user.number(left).await, Some(1), "{order:?}");
+        assert_eq!(user.made().await.0, Some(1), "{order:?}");
+        let entries = "SELECT count(*) AS n FROM audit_log WHERE action = 'user_deleted'";
+        assert_eq!(user.number(entries).await, Some(1), "{order:?}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::Error;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Normalised.
+    /// Normalised; once the account is deleted, its id, which is nobody's address.
     #[sea_orm(unique)]
     pub email: String,
     pub status: Status,
@@ -24,6 +24,9 @@ pub struct Model {
     pub roles: String,
     pub create_time: i64,
     pub update_time: i64,
+    /// When the epoch last grew; none while it is that of the beginning.
+    pub epoch_time: Option<i64>,
+    pub delete_time: Option<i64>,
 }
 
 /// Whether an account can log in.
@@ -36,6 +39,12 @@ pub enum Status {
     /// It can.
     #[sea_orm(string_value = "active")]
     Active,
+    /// An administrator does not let it.
+    #[sea_orm(string_value = "disabled")]
+    Disabled,
+    /// What is left of a deleted account.
+    #[sea_orm(string_value = "deleted")]
+    Deleted,
 }
 
 /// What is joined to an account.
@@ -59,14 +68,17 @@ impl Related<credential::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 /// An account as the flows know it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) id: UserId,
-    pub(crate) email: Email,
+    /// None once it is deleted.
+    pub(crate) email: Option<Email>,
     pub(crate) status: Status,
     pub(crate) epoch: i64,
     pub(crate) roles: Vec<String>,
     pub(crate) create_time: Timestamp,
+    pub(crate) update_time: Timestamp,
+    pub(crate) delete_time: Option<Timestamp>,
 }
 
 /// Makes an account and its credential. False: the address is taken, and
@@ -76,15 +88,10 @@ pub(crate) async fn create(
     account: &Account,
     hash: String,
 ) -> Result<bool, Error> {
-    let time = account.create_time.as_micros();
     let row = ActiveModel {
         id: Set(account.id.as_uuid()),
-        email: Set(account.email.as_str().to_owned()),
-        status: Set(account.status),
-        epoch: Set(account.epoch),
-        roles: Set(write_roles(&account.roles)),
-        create_time: Set(time),
-        update_time: Set(time),
+        create_time: Set(account.create_time.as_micros()),
+        ..columns(account)
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::Email]);
     let inserted = insert.exec_without_returning(db).await?;
@@ -142,21 +149,37 @@ pub(crate) fn read_roles(json: &str) -> Result<Vec<String>, Error> {
     serde_json::from_str(json).map_err(|_| Error::Damaged("list of roles"))
 }
 
-fn write_roles(roles: &[String]) -> String {
-    serde_json::Value::from(roles).to_string()
+/// What can change of an account.
+pub(super) fn columns(account: &Account) -> ActiveModel {
+    let email = account.email.as_ref().map(|email| email.as_str().to_owned());
+    ActiveModel {
+        email: Set(email.unwrap_or_else(|| account.id.to_string())),
+        status: Set(account.status),
+        epoch: Set(account.epoch),
+        roles: Set(serde_json::Value::from(account.roles.as_slice()).to_string()),
+        update_time: Set(account.update_time.as_micros()),
+        delete_time: Set(account.delete_time.map(|time| time.as_micros())),
+        ..Default::default()
+    }
 }
 
 impl TryFrom<Model> for Account {
     type Error = Error;
 
     fn try_from(row: Model) -> Result<Self, Error> {
+        let email = match row.status {
+            Status::Deleted => None,
+            _ => Some(Email::parse(&row.email).map_err(|_| Error::Damaged("address"))?),
+        };
         Ok(Self {
             id: row.id.into(),
-            email: Email::parse(&row.email).map_err(|_| Error::Damaged("address"))?,
+            email,
             status: row.status,
             epoch: row.epoch,
             roles: read_roles(&row.roles)?,
             create_time: Timestamp::from_micros(row.create_time),
+            update_time: Timestamp::from_micros(row.update_time),
+            delete_time: row.delete_time.map(Timestamp::from_micros),
         })
     }
 }

@@ -33,6 +33,10 @@ pub enum Status {
     /// It can be read and changed.
     #[sea_orm(string_value = "active")]
     Active,
+    /// Its account is deleted: the row holds nothing but the id, and keeps a
+    /// late `UserCreated` from making the profile once more.
+    #[sea_orm(string_value = "deleted")]
+    Deleted,
 }
 
 /// Profiles stand alone.

@@ -4,7 +4,8 @@ use countersign_guard::Permit;
 use countersign_types::{Timestamp, UserId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, QueryFilter, QuerySelect,
+    Select,
     sea_query::{Expr, OnConflict},
 };
 
@@ -20,7 +21,7 @@ use crate::{
 /// The profile that the permit is for; `None` where it is not made yet.
 pub async fn find(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
     let user: UserId = permit.resource_as()?;
-    let row = Entity::find_by_id(user.as_uuid()).one(db).await?;
+    let row = living(user).one(db).await?;
     row.map(Profile::try_from).transpose()
 }
 
@@ -28,7 +29,7 @@ pub async fn find(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<P
 pub async fn lock(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
     let user: UserId = permit.resource_as()?;
     // SQLite knows no row locks and needs none: the unit's transaction is the only writer.
-    let row = Entity::find_by_id(user.as_uuid()).lock_exclusive().one(db).await?;
+    let row = living(user).lock_exclusive().one(db).await?;
     row.map(Profile::try_from).transpose()
 }
 
@@ -56,7 +57,8 @@ pub async fn save(
     if done.rows_affected == 1 { Ok(()) } else { Err(Error::EtagMismatch) }
 }
 
-/// Makes the empty profile of a new account. False: it was there already.
+/// Makes the empty profile of a new account. False: it was there already, or
+/// was removed already.
 pub async fn create(
     db: &impl ConnectionTrait,
     user: UserId,
@@ -76,8 +78,28 @@ pub async fn create(
     Ok(rows > 0)
 }
 
+/// Leaves nothing of a profile but its id, whether it was there or not. False:
+/// that was so already.
+pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<bool, Error> {
+    let row = ActiveModel {
+        user_id: Set(user.as_uuid()),
+        version: Set(0),
+        status: Set(Status::Deleted),
+        create_time: Set(now.as_micros()),
+        update_time: Set(now.as_micros()),
+        last_active_time: Set(None),
+        ..columns_of(&Fields::default())?
+    };
+    // One statement, whoever is first: a creation that comes meanwhile finds this row.
+    let mut over = OnConflict::column(Column::UserId);
+    over.update_columns(Column::iter().filter(|column| !matches!(column, Column::UserId)));
+    over.action_and_where(Expr::col((Entity, Column::Status)).ne(Status::Deleted));
+    let rows = Entity::insert(row).on_conflict(over).exec_without_returning(db).await?;
+    Ok(rows > 0)
+}
+
 /// Moves the last activity forward, never back, so that events may come in any
-/// order. False: there is no such profile.
+/// order. A removed profile stays as it is. False: there is no such profile.
 pub async fn touch(
     db: &impl ConnectionTrait,
     user: UserId,
@@ -86,12 +108,19 @@ pub async fn touch(
     let time = time.as_micros();
     let earlier = Column::LastActiveTime.is_null().or(Column::LastActiveTime.lt(time));
     let latest = Expr::case(earlier, time).finally(Expr::col(Column::LastActiveTime));
+    let kept = Column::Status.eq(Status::Deleted);
+    let latest = Expr::case(kept, Expr::col(Column::LastActiveTime)).finally(latest);
     let done = Entity::update_many()
         .col_expr(Column::LastActiveTime, latest.into())
         .filter(Column::UserId.eq(user.as_uuid()))
         .exec(db)
         .await?;
     Ok(done.rows_affected > 0)
+}
+
+/// The profile of a person, if it was not removed.
+fn living(user: UserId) -> Select<Entity> {
+    Entity::find_by_id(user.as_uuid()).filter(Column::Status.eq(Status::Active))
 }
 
 fn columns_of(fields: &Fields) -> Result<ActiveModel, Error> {
