@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod arrows;
+mod attributes;
 mod campaign;
 mod crash;
 mod events;
@@ -17,4 +18,5 @@ mod refresh;
 mod secrets;
 mod sessions;
 mod start;
+mod tenants;
 mod tokens;

@@ -227,11 +227,22 @@ impl TestApp {
     /// # Panics
     /// Making the account or logging in is refused.
     pub async fn admin(&self, name: &str) -> Login {
+        self.made(name, &["admin"], "default").await
+    }
+
+    /// A session of somebody new with these roles, in a tenant, made as an
+    /// operator does it.
+    ///
+    /// # Panics
+    /// Making the account or logging in is refused.
+    pub async fn made(&self, name: &str, roles: &[&str], tenant: &str) -> Login {
         let (config, clock) = (&self.shape().config.auth, &self.shape().clock);
-        let (email, roles) = (email_of(name), vec!["admin".to_owned()]);
-        let db = self.running().auth_database();
-        let made = create_account(db, clock, config, email.clone(), PASSWORD.to_owned(), roles);
-        let user_id = made.await.expect("an administrator can be made").to_string();
+        let (db, email) = (self.running().auth_database(), email_of(name));
+        let roles = roles.iter().map(|&role| role.to_owned()).collect();
+        let tenant = tenant.parse().expect("the name of a tenant");
+        let password = PASSWORD.to_owned();
+        let made = create_account(db, clock, config, email.clone(), password, roles, tenant);
+        let user_id = made.await.expect("an account can be made").to_string();
         self.settle().await;
         self.login(&Person { email, user_id }).await
     }

@@ -15,6 +15,8 @@ entity User in [Role] {
   session_age: Long,
   // What the caller proved to hold, such as \"password\".
   factors: Set<String>,
+  // The tenant that the account belongs to.
+  tenant: String,
 };
 entity Service;
 ";

@@ -107,9 +107,13 @@ impl GuardBuilder {
     /// [`Error`] names the setting, the policy file or the rule that does not fit.
     pub fn build(self) -> Result<Guard, Error> {
         self.settings.check()?;
-        let types = Types::new().ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
+        let attributes = self.settings.attributes.clone();
+        let schema = attributes.extend(&self.schema)?;
+        let types =
+            Types::new(attributes).ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
         let types = Arc::new(types);
-        let index = Index::load(&self.schema, &self.policies)?;
+        let index = Index::load(&schema, &self.policies)?;
+        let attributes_read = index.attributes_read()?;
         let entries = self.rules.iter().map(|rule| entry(*rule, &index, &types));
         let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
         let core = Core {
@@ -121,6 +125,7 @@ impl GuardBuilder {
             recorder: Recorder::new(),
             clock: self.clock,
             max_message_bytes: self.settings.max_message_bytes,
+            attributes_read,
         };
         Ok(Guard::new(core, self.sink))
     }

@@ -1,6 +1,10 @@
 //! The guard itself: what its parts share, and the way of a call through them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use cedar_policy::Authorizer;
 use countersign_types::{Clock, Code, Denial, Fault};
@@ -8,7 +12,7 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 
 use crate::{
-    GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    AttributeKinds, GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
@@ -33,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
     pub(crate) max_message_bytes: usize,
+    pub(crate) attributes_read: BTreeSet<String>,
 }
 
 /// What the layer found out about a call, for the adapter behind it. Nobody
@@ -95,6 +100,19 @@ impl Guard {
     /// A server compares them with what it mounts before it starts.
     pub fn rpcs(&self) -> impl Iterator<Item = &'static str> {
         self.core.rules.rpcs()
+    }
+
+    /// The attributes that accounts can have.
+    #[must_use]
+    pub fn declared_attributes(&self) -> &AttributeKinds {
+        &self.core.types.attributes
+    }
+
+    /// Whether a loaded policy reads this attribute of callers: a token that is
+    /// issued for this guard need not carry another.
+    #[must_use]
+    pub fn reads_attribute(&self, name: &str) -> bool {
+        self.core.attributes_read.contains(name)
     }
 
     /// Whether calls that need a token can be decided: there are keys, and what

@@ -7,6 +7,7 @@
 //! is left behind. The only crate that knows cedar-policy. It makes no network
 //! call and reads no database: what it needs is handed to it.
 
+mod attribute;
 mod builder;
 mod call;
 mod decision;
@@ -26,6 +27,7 @@ mod status;
 mod token;
 mod witness;
 
+pub use attribute::{AttributeKind, AttributeKinds};
 pub use builder::GuardBuilder;
 pub use call::{Call, PublicCall};
 pub use countersign_types::Denial;

@@ -4,11 +4,11 @@
 mod load;
 mod reads;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Schema};
 
-use crate::{Error, principal::Types};
+use crate::{Error, attribute, principal::Types};
 
 /// The type of resource of a rule whose resource is the service itself. It has
 /// no attributes.
@@ -58,6 +58,15 @@ impl Index {
             }
         }
         Ok(Self { schema, by_action })
+    }
+
+    /// The attributes of callers that any of the policies reads.
+    pub(crate) fn attributes_read(&self) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        for policy in self.by_action.values().flatten() {
+            names.extend(attribute::read_by(policy)?);
+        }
+        Ok(names)
     }
 
     /// What decisions on an RPC need.

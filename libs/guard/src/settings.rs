@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Error;
+use crate::{AttributeKinds, Error};
 
 /// Settings of a guard. The default has limits only: who issues the tokens,
 /// for whom and in which environment has to be said.
@@ -20,6 +20,8 @@ pub struct Settings {
     pub cache_capacity: u64,
     /// Octets of the longest message that a guarded service decodes.
     pub max_message_bytes: usize,
+    /// The attributes of accounts that policies may ask for.
+    pub attributes: AttributeKinds,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             leeway: Duration::from_secs(5),
             cache_capacity: 10_000,
             max_message_bytes: 1024 * 1024,
+            attributes: AttributeKinds::default(),
         }
     }
 }

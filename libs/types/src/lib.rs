@@ -8,6 +8,7 @@ mod denial;
 mod email;
 mod fault;
 mod id;
+mod tenant;
 mod validate;
 
 pub use clock::{Clock, ClockHand, Timestamp};
@@ -15,4 +16,5 @@ pub use denial::Denial;
 pub use email::{Email, EmailError};
 pub use fault::{Code, Fault, Violation};
 pub use id::{EventId, IdError, SessionId, UserId};
+pub use tenant::{Tenant, TenantError};
 pub use validate::{FieldPath, Validate};

@@ -19,16 +19,17 @@ use countersign_contracts::auth::v1::{
     ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
     LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
     RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
-    RevokeSessionResponse, SessionService, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
+    RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
+    SetAccountAttributesResponse, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
-use countersign_guard::{Call, PublicCall, Revocations};
+use countersign_guard::{AttributeKinds, Call, PublicCall, Revocations};
 use countersign_mesh::database;
-use countersign_types::{Clock, Timestamp};
+use countersign_types::{Clock, Tenant, Timestamp};
 use sea_orm::DatabaseConnection;
 
 use crate::{
-    Config, Error,
+    Config, Error, attributes,
     change::Change,
     convert,
     device::DeviceKey,
@@ -40,7 +41,7 @@ use crate::{
     throttle::Throttle,
 };
 
-pub(crate) use sessions::SessionOwner;
+pub(crate) use sessions::{AccountOwner, SessionOwner};
 
 /// Answers the calls; clones answer together.
 #[derive(Clone)]
@@ -57,6 +58,8 @@ pub(crate) struct Auth {
     pub(crate) issuer: Issuer,
     pub(crate) keys: KeyStore,
     pub(crate) revocations: Revocations,
+    /// The attributes that accounts can have.
+    pub(crate) declared: AttributeKinds,
     pub(crate) meter: Meter,
 }
 
@@ -97,7 +100,8 @@ impl AuthService for Api {
         let password = Password::new(password);
         let address = call.peer.address;
         self.throttle.admit_registration(address.into())?;
-        let wish = Wish { email, password, roles: Vec::new(), address };
+        let (roles, tenant) = (Vec::new(), Tenant::default());
+        let wish = Wish { email, password, roles, tenant, address };
         let account = match (self.registrar.register(wish).await?, self.config.registration.quiet) {
             (Made::New(account), false) => convert::account(&account),
             (Made::Taken(_), false) => return Err(Error::EmailTaken),
@@ -191,6 +195,17 @@ impl AccountService for Api {
         let change = Change::Roles { add: message.add_roles, remove: message.remove_roles };
         let account = self.change(&permit, &peer, &change, &message.etag).await?;
         Ok(UpdateAccountRolesResponse { account: Some(account) })
+    }
+
+    async fn set_account_attributes(
+        &self,
+        call: Call<SetAccountAttributesRequest>,
+    ) -> Result<SetAccountAttributesResponse, Error> {
+        let Call { mut message, permit, peer, .. } = call;
+        let etag = mem::take(&mut message.etag);
+        let change = attributes::change(message, &self.declared)?;
+        let account = self.change(&permit, &peer, &change, &etag).await?;
+        Ok(SetAccountAttributesResponse { account: Some(account) })
     }
 
     async fn disable_account(

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use countersign_audit::{Action, Entry, Outcome, Value};
+use countersign_tokens::AccountAttributes;
 use countersign_types::{Timestamp, Violation};
 
 use crate::{
@@ -15,11 +16,17 @@ use crate::{
     },
 };
 
+/// Bytes of all attributes of one account, as in the contract: so many fit into
+/// a token beside everything else.
+const ATTRIBUTES_MAX: usize = 1024;
+
 /// A change of an account.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     /// Gives some roles and takes others away.
     Roles { add: Vec<String>, remove: Vec<String> },
+    /// Sets some attributes and removes others.
+    Attributes { set: AccountAttributes, remove: Vec<String> },
     /// Lets it log in no more.
     Disable,
     /// Lets it log in again.
@@ -43,12 +50,17 @@ impl Change {
             (Self::Roles { add, remove }, _) => {
                 Ok(Account { roles: roles(&before.roles, add, remove)?, ..before.clone() })
             }
+            (Self::Attributes { set, remove }, _) => {
+                let attributes = attributes(&before.attributes, set, remove)?;
+                Ok(Account { attributes, ..before.clone() })
+            }
             (Self::Disable | Self::Enable, Status::Pending) => Err(Error::AccountPending),
             (Self::Disable, _) => Ok(to(Status::Disabled)),
             (Self::Enable, _) => Ok(to(Status::Active)),
             (Self::Delete, _) => Ok(Account {
                 email: None,
                 roles: Vec::new(),
+                attributes: AccountAttributes::default(),
                 delete_time: Some(now),
                 ..to(Status::Deleted)
             }),
@@ -61,6 +73,8 @@ impl Change {
             Self::Roles { .. } => Entry::new(Action::AuthzChange, Outcome::Success)
                 .with("from", Value::Names(before.roles.clone()))
                 .with("to", Value::Names(after.roles.clone())),
+            Self::Attributes { .. } => Entry::new(Action::UserUpdated, Outcome::Success)
+                .with("attributes", Value::Names(changed(before, after))),
             Self::Disable => Entry::new(Action::UserArchived, Outcome::Success),
             Self::Enable => Entry::new(Action::UserActivated, Outcome::Success),
             Self::Delete => Entry::new(Action::UserDeleted, Outcome::Success),
@@ -72,6 +86,31 @@ impl Change {
 /// Whether the account can change the roles and states of others.
 pub(crate) fn is_administrator(account: &Account) -> bool {
     account.status == Status::Active && account.roles.iter().any(|role| role == ADMIN)
+}
+
+/// The names of the attributes that differ.
+pub(crate) fn changed(before: &Account, after: &Account) -> Vec<String> {
+    let (before, after) = (&before.attributes, &after.attributes);
+    let names: BTreeSet<&str> = before.iter().chain(after.iter()).map(|(name, _)| name).collect();
+    let differs = |name: &&str| before.get(name) != after.get(name);
+    names.into_iter().filter(differs).map(str::to_owned).collect()
+}
+
+fn attributes(
+    before: &AccountAttributes,
+    set: &AccountAttributes,
+    remove: &[String],
+) -> Result<AccountAttributes, Error> {
+    let mut after = before.filtered(|name| !remove.iter().any(|removed| removed == name));
+    for (name, value) in set.iter() {
+        after.set(name, value.clone());
+    }
+    let bytes = serde_json::to_vec(&after).map_or(usize::MAX, |json| json.len());
+    if bytes > ATTRIBUTES_MAX && after != *before {
+        let rule = "must leave the account with at most 1,024 bytes of attributes, as JSON";
+        return Err(Error::Invalid(vec![Violation::new("attributes", "attributes", rule)]));
+    }
+    Ok(after)
 }
 
 /// In the order of the alphabet. Where nothing is to be done, as they were.
@@ -96,7 +135,8 @@ fn roles(before: &[String], add: &[String], remove: &[String]) -> Result<Vec<Str
 
 #[cfg(test)]
 mod tests {
-    use countersign_types::{Email, UserId};
+    use countersign_tokens::AttributeValue;
+    use countersign_types::{Email, Tenant, UserId};
     use proptest::prelude::*;
 
     use super::*;
@@ -110,6 +150,8 @@ mod tests {
             status,
             epoch: 3,
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
+            tenant: Tenant::default(),
+            attributes: AccountAttributes::default(),
             create_time: NOW,
             update_time: NOW,
             delete_time: None,
@@ -162,6 +204,28 @@ mod tests {
         let held = Account { roles: many, ..account(Status::Active, &[]) };
         let less = Change::Roles { add: Vec::new(), remove: owned(&["r3"]) };
         assert_eq!(less.apply(&held, NOW).unwrap().roles.len(), 17);
+    }
+
+    #[test]
+    fn attributes_are_set_and_removed_by_name_up_to_a_size() {
+        let text = |length: usize| AttributeValue::String("x".repeat(length));
+        let set = |name: &str, length| {
+            let mut set = AccountAttributes::default();
+            set.set(name, text(length));
+            Change::Attributes { set, remove: Vec::new() }
+        };
+        let before = account(Status::Active, &[]);
+        let one = set("one", 500).apply(&before, NOW).unwrap();
+        let two = set("two", 500).apply(&one, NOW).unwrap();
+        assert_eq!(
+            (changed(&before, &two), changed(&one, &two)),
+            (owned(&["one", "two"]), owned(&["two"]))
+        );
+        assert!(matches!(set("three", 10).apply(&two, NOW), Err(Error::Invalid(_))));
+        let remove =
+            Change::Attributes { set: AccountAttributes::default(), remove: owned(&["one"]) };
+        let less = remove.apply(&two, NOW).unwrap();
+        assert_eq!(less.attributes.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["two"]);
     }
 
     proptest! {

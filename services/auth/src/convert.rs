@@ -9,7 +9,7 @@ use countersign_types::{SessionId, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
 use crate::{
-    Error, etag,
+    Error, attributes, etag,
     issuer::Tokens,
     keys::{Key, State},
     store::{
@@ -29,6 +29,12 @@ pub(crate) fn account(account: &Account) -> contract::Account {
         update_time: Some(time(account.update_time)),
         delete_time: account.delete_time.map(time),
         etag: etag::of(account),
+        tenant: account.tenant.to_string(),
+        attributes: account
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.to_owned(), attributes::message(value)))
+            .collect(),
     }
 }
 

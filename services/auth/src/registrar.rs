@@ -10,7 +10,8 @@ use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::UserCreated;
 use countersign_events::{Outbox, Unit};
 use countersign_mesh::database;
-use countersign_types::{Email, UserId, Violation};
+use countersign_tokens::AccountAttributes;
+use countersign_types::{Email, Tenant, UserId, Violation};
 
 use crate::{
     Error, convert,
@@ -35,6 +36,7 @@ pub(crate) struct Wish {
     pub(crate) email: String,
     pub(crate) password: Password,
     pub(crate) roles: Vec<String>,
+    pub(crate) tenant: Tenant,
     /// From where; `None` for an operator at the machine itself.
     pub(crate) address: Option<IpAddr>,
 }
@@ -65,6 +67,8 @@ impl Registrar {
             status: Status::Pending,
             epoch: 0,
             roles: wish.roles,
+            tenant: wish.tenant,
+            attributes: AccountAttributes::default(),
             create_time: now,
             update_time: now,
             delete_time: None,
@@ -88,6 +92,7 @@ impl Registrar {
             let event = UserCreated {
                 user_id: account.id.to_string(),
                 create_time: Some(convert::time(account.create_time)),
+                tenant: account.tenant.to_string(),
             };
             unit.append(account.id.as_uuid(), &event).await?;
         }

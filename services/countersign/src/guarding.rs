@@ -1,7 +1,7 @@
 //! The guard of a process, and what it learns of revoked sessions and outdated
 //! tokens from the bus.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use countersign_contracts::{
     BASE_POLICIES, CEDAR_SCHEMA, RULES,
@@ -28,6 +28,7 @@ pub struct Guarding {
     pub keys: KeyRing,
     pub revocations: Revocations,
     pub following: Following,
+    read_elsewhere: BTreeSet<String>,
     clock: Clock,
     bus: Bus,
 }
@@ -67,7 +68,8 @@ impl Guarding {
         let (kinds, horizon) = ([REVOKED, OUTDATED], LONGEST + settings.leeway);
         let following = bus.follow(Follower::new("guard.revocations", &kinds, horizon, refuse));
         let (clock, bus) = (clock.clone(), bus.clone());
-        Ok(Self { guard, settings, keys, revocations, following, clock, bus })
+        let read_elsewhere = config.token.attributes_elsewhere.iter().cloned().collect();
+        Ok(Self { guard, settings, keys, revocations, following, read_elsewhere, clock, bus })
     }
 
     /// The same beside the auth service, which fills the ring and knows what
@@ -107,6 +109,7 @@ impl Guarding {
             master,
             keys: self.keys.clone(),
             revocations: self.revocations.clone(),
+            read_elsewhere: self.read_elsewhere.clone(),
         }
     }
 

@@ -38,6 +38,9 @@ pub fn all(outbox: &Outbox, options: ConsumerOptions) -> Vec<Consumer> {
 
 /// The person that an event speaks of.
 fn user(id: &str) -> Result<UserId, Fault> {
-    let malformed = || Fault::new(Code::Internal, "EVENT_MALFORMED", "an event could not be read");
     id.parse().map_err(|_| malformed())
+}
+
+fn malformed() -> Fault {
+    Fault::new(Code::Internal, "EVENT_MALFORMED", "an event could not be read")
 }

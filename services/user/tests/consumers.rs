@@ -58,7 +58,12 @@ fn event<E: Message + Name>(user: UserId, message: &E) -> Event {
 }
 
 fn created(user: UserId) -> Event {
-    event(user, &UserCreated { user_id: user.to_string(), create_time: None })
+    created_in(user, "")
+}
+
+fn created_in(user: UserId, tenant: &str) -> Event {
+    let tenant = tenant.to_owned();
+    event(user, &UserCreated { user_id: user.to_string(), create_time: None, tenant })
 }
 
 fn logged_out(user: UserId, seconds: i64) -> Event {
@@ -128,6 +133,19 @@ async fn a_logout_that_overtakes_its_profile_comes_again() {
 }
 
 #[tokio::test]
+async fn a_profile_is_of_the_tenant_of_its_account_also_once_it_is_removed() {
+    let user = user().await;
+    for (tenant, kept) in [("acme", "acme"), ("", "default")] {
+        let ada = UserId::generate();
+        user.bus.publish(&created_in(ada, tenant)).await.unwrap();
+        let deleted = UserDeleted { user_id: ada.to_string(), delete_time: None };
+        user.bus.publish(&event(ada, &deleted)).await.unwrap();
+        let sql = format!("SELECT count(*) AS n FROM profiles WHERE tenant = '{kept}'");
+        assert_eq!(user.number(&sql).await, Some(1));
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_account_has_no_profile_in_whatever_order_its_events_come() {
     let ada = UserId::generate();
     let deleted = || event(ada, &UserDeleted { user_id: ada.to_string(), delete_time: None });
@@ -153,7 +171,8 @@ async fn a_deleted_account_has_no_profile_in_whatever_order_its_events_come() {
 async fn an_event_that_nothing_can_be_done_about_becomes_a_dead_letter() {
     let user = user().await;
     let ada = UserId::generate();
-    let malformed = event(ada, &UserCreated { user_id: "nobody".to_owned(), create_time: None });
+    let user_id = "nobody".to_owned();
+    let malformed = event(ada, &UserCreated { user_id, ..UserCreated::default() });
     for event in [malformed, logged_out(ada, 10)] {
         let mut tries = 1;
         while user.bus.publish(&event).await.is_err() {

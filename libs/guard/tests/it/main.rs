@@ -1,6 +1,7 @@
 //! The guard through its public interface.
 #![expect(clippy::unwrap_used, reason = "what stands around a test may panic like the test")]
 
+mod attributes;
 mod decisions;
 mod differential;
 mod entering;

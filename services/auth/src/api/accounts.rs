@@ -6,7 +6,8 @@ use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::{
     auth::v1 as contract,
     events::v1::{
-        AccountDisabled, AccountEnabled, AccountRolesChanged, TokensOutdated, UserDeleted,
+        AccountAttributesChanged, AccountDisabled, AccountEnabled, AccountRolesChanged,
+        TokensOutdated, UserDeleted,
     },
 };
 use countersign_events::Unit;
@@ -17,7 +18,7 @@ use sea_orm::prelude::Uuid;
 use super::{Auth, telling::Outdated};
 use crate::{
     Error,
-    change::{Change, is_administrator},
+    change::{Change, changed, is_administrator},
     convert, etag,
     store::{
         account::{Account, Status},
@@ -72,7 +73,7 @@ impl Auth {
             return Err(Error::EtagMismatch);
         }
         let resigns = is_administrator(&before) && !is_administrator(&after);
-        if resigns && !administration::has_other_administrator(&*unit, permit).await? {
+        if resigns && !administration::has_other_administrator(&*unit, &before).await? {
             return Err(Error::LastAdministrator);
         }
         let update_time = unit.now().max(before.update_time);
@@ -81,7 +82,7 @@ impl Auth {
         let entry = change.entry(&before, &after);
         let entry = entry.actor(permit.user_id()).subject(after.id).address(peer.address);
         countersign_audit::record(&unit, &entry).await?;
-        append(&unit, change, &after).await?;
+        append(&unit, change, &before, &after).await?;
         self.conclude(unit, permit, peer, &after).await?;
         Ok(after)
     }
@@ -123,13 +124,23 @@ impl Auth {
 }
 
 /// Appends the event that tells of the change.
-async fn append(unit: &Unit, change: &Change, after: &Account) -> Result<(), Error> {
+async fn append(
+    unit: &Unit,
+    change: &Change,
+    before: &Account,
+    after: &Account,
+) -> Result<(), Error> {
     let (aggregate, user_id) = (after.id.as_uuid(), after.id.to_string());
     let time = Some(convert::time(after.update_time));
     match change {
         Change::Roles { .. } => {
             let roles = after.roles.clone();
             let event = AccountRolesChanged { user_id, roles, change_time: time };
+            unit.append(aggregate, &event).await
+        }
+        Change::Attributes { .. } => {
+            let names = changed(before, after);
+            let event = AccountAttributesChanged { user_id, names, change_time: time };
             unit.append(aggregate, &event).await
         }
         Change::Disable => {

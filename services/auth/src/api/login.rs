@@ -142,6 +142,8 @@ impl Auth {
             expire_time: Timestamp::from_micros(row.expire_time),
             account_epoch: account.epoch,
             roles: account.roles.clone(),
+            tenant: account.tenant.clone(),
+            attributes: account.attributes.clone(),
         };
         let tokens = self.issuer.issue(row.id.into(), &grant)?;
         Ok(convert::login(&account, &row, tokens))

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use countersign_types::{Email, Timestamp, UserId};
+use countersign_tokens::AccountAttributes;
+use countersign_types::{Email, Tenant, Timestamp, UserId};
 use sea_orm::{QuerySelect, Set, TryInsertResult, entity::prelude::*, sea_query::Expr};
 
 use super::credential;
@@ -27,6 +28,9 @@ pub struct Model {
     /// When the epoch last grew; none while it is that of the beginning.
     pub epoch_time: Option<i64>,
     pub delete_time: Option<i64>,
+    pub tenant: String,
+    /// A JSON object.
+    pub attributes: String,
 }
 
 /// Whether an account can log in.
@@ -76,6 +80,8 @@ pub(crate) struct Account {
     pub(crate) status: Status,
     pub(crate) epoch: i64,
     pub(crate) roles: Vec<String>,
+    pub(crate) tenant: Tenant,
+    pub(crate) attributes: AccountAttributes,
     pub(crate) create_time: Timestamp,
     pub(crate) update_time: Timestamp,
     pub(crate) delete_time: Option<Timestamp>,
@@ -91,7 +97,8 @@ pub(crate) async fn create(
     let row = ActiveModel {
         id: Set(account.id.as_uuid()),
         create_time: Set(account.create_time.as_micros()),
-        ..columns(account)
+        tenant: Set(account.tenant.to_string()),
+        ..columns(account)?
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::Email]);
     let inserted = insert.exec_without_returning(db).await?;
@@ -149,10 +156,29 @@ pub(crate) fn read_roles(json: &str) -> Result<Vec<String>, Error> {
     serde_json::from_str(json).map_err(|_| Error::Damaged("list of roles"))
 }
 
+/// Reads the tenant of a row.
+pub(crate) fn read_tenant(name: &str) -> Result<Tenant, Error> {
+    name.parse().map_err(|_| Error::Damaged("tenant"))
+}
+
+/// Reads the attributes of a row.
+pub(crate) fn read_attributes(json: &str) -> Result<AccountAttributes, Error> {
+    serde_json::from_str(json).map_err(|_| Error::Damaged("set of attributes"))
+}
+
+/// The tenant of an account; for the policies, which decide on it.
+pub(crate) async fn tenant(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Tenant>, Error> {
+    let tenant = Entity::find_by_id(id.as_uuid()).select_only().column(Column::Tenant);
+    let tenant: Option<String> = tenant.into_tuple().one(db).await?;
+    tenant.map(|name| read_tenant(&name)).transpose()
+}
+
 /// What can change of an account.
-pub(super) fn columns(account: &Account) -> ActiveModel {
+pub(super) fn columns(account: &Account) -> Result<ActiveModel, Error> {
     let email = account.email.as_ref().map(|email| email.as_str().to_owned());
-    ActiveModel {
+    let attributes = serde_json::to_string(&account.attributes);
+    Ok(ActiveModel {
+        attributes: Set(attributes.map_err(|_| Error::Damaged("set of attributes"))?),
         email: Set(email.unwrap_or_else(|| account.id.to_string())),
         status: Set(account.status),
         epoch: Set(account.epoch),
@@ -160,7 +186,7 @@ pub(super) fn columns(account: &Account) -> ActiveModel {
         update_time: Set(account.update_time.as_micros()),
         delete_time: Set(account.delete_time.map(|time| time.as_micros())),
         ..Default::default()
-    }
+    })
 }
 
 impl TryFrom<Model> for Account {
@@ -177,6 +203,8 @@ impl TryFrom<Model> for Account {
             status: row.status,
             epoch: row.epoch,
             roles: read_roles(&row.roles)?,
+            tenant: read_tenant(&row.tenant)?,
+            attributes: read_attributes(&row.attributes)?,
             create_time: Timestamp::from_micros(row.create_time),
             update_time: Timestamp::from_micros(row.update_time),
             delete_time: row.delete_time.map(Timestamp::from_micros),

@@ -50,7 +50,7 @@ pub(crate) async fn save(
     let id: UserId = permit.resource_as()?;
     let epoch_time = Set(Some(after.update_time.as_micros()));
     let done = Entity::update_many()
-        .set(ActiveModel { epoch_time, ..account::columns(after) })
+        .set(ActiveModel { epoch_time, ..account::columns(after)? })
         .filter(Column::Id.eq(id.as_uuid()))
         .filter(Column::Epoch.eq(before.epoch))
         .exec(db)
@@ -58,16 +58,16 @@ pub(crate) async fn save(
     if done.rows_affected == 1 { Ok(()) } else { Err(Error::AccountChanged) }
 }
 
-/// Whether somebody else is an administrator who can log in, and stays one
-/// until the transaction ends.
+/// Whether somebody else is an administrator of the account's tenant who can
+/// log in, and stays one until the transaction ends.
 pub(crate) async fn has_other_administrator(
     db: &impl ConnectionTrait,
-    permit: &Permit,
+    account: &Account,
 ) -> Result<bool, Error> {
-    let id: UserId = permit.resource_as()?;
     let other = with_role(ADMIN)
+        .filter(Column::Tenant.eq(account.tenant.as_str()))
         .filter(Column::Status.eq(Status::Active))
-        .filter(Column::Id.ne(id.as_uuid()))
+        .filter(Column::Id.ne(account.id.as_uuid()))
         .lock_shared();
     Ok(other.one(db).await?.is_some())
 }

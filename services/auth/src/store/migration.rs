@@ -20,6 +20,7 @@ impl MigratorTrait for Migrator {
         steps.push(Box::new(Tables));
         steps.push(Box::new(LiveSessions));
         steps.push(Box::new(Administration));
+        steps.push(Box::new(Attributes));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -96,6 +97,32 @@ impl MigrationTrait for Administration {
             "CREATE INDEX accounts_roles ON accounts (id) WHERE roles <> '[]'",
         ] {
             manager.get_connection().execute_unprepared(index).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Attributes;
+
+impl MigrationName for Attributes {
+    fn name(&self) -> &'static str {
+        "auth_000004_attributes"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Attributes {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use account::Column as Account;
+        // With defaults: servers of the former version go on making accounts.
+        for (column, value) in [(Account::Tenant, "default"), (Account::Attributes, "{}")] {
+            let mut added = Table::alter();
+            added.table(account::Entity).add_column(text(column).default(value));
+            manager.alter_table(added).await?;
         }
         Ok(())
     }

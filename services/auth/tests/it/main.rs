@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod attributes;
 mod keys;
 mod lifetimes;
 mod refresh;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_guard::Settings;
+use countersign_guard::{AttributeKinds, Settings};
 use countersign_mesh::{
     Error,
     config::{ServerConfig, duration_in_range, in_range},
@@ -31,6 +31,10 @@ pub struct TokenConfig {
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub max_staleness: Duration,
+    /// The attributes that accounts can have and policies may ask for, each as `name:type`, at most 32; the types are `string`, `long`, `bool` and `strings`. A name has up to 32 lower-case letters, digits and `_`. The same in all processes.
+    pub attributes: Vec<String>,
+    /// Those of them that policies of other services read. Access tokens carry these, and what the policies of the auth service read.
+    pub attributes_elsewhere: Vec<String>,
     /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 2 KiB once it is seen.
     pub cache_capacity: u32,
 }
@@ -43,6 +47,8 @@ impl Default for TokenConfig {
             environment: "development".to_owned(),
             leeway: Duration::from_secs(5),
             max_staleness: Duration::ZERO,
+            attributes: Vec::new(),
+            attributes_elsewhere: Vec::new(),
             cache_capacity: 10_000,
         }
     }
@@ -72,8 +78,23 @@ impl TokenConfig {
             let range = Duration::from_secs(5)..=Duration::from_secs(3_600);
             duration_in_range(&format!("{section}.max_staleness"), self.max_staleness, &range)?;
         }
+        let declared = self
+            .declared()
+            .map_err(|reason| Error::OutOfRange { key: format!("{section}.attributes"), reason })?;
+        if let Some(name) =
+            self.attributes_elsewhere.iter().find(|name| declared.get(name).is_none())
+        {
+            return Err(Error::OutOfRange {
+                key: format!("{section}.attributes_elsewhere"),
+                reason: format!("names `{name}`, which {section}.attributes does not declare"),
+            });
+        }
         let capacity = format!("{section}.cache_capacity");
         in_range(&capacity, &self.cache_capacity, &(100..=10_000_000))
+    }
+
+    fn declared(&self) -> Result<AttributeKinds, String> {
+        AttributeKinds::parse(self.attributes.iter().map(String::as_str))
     }
 
     /// The settings of a guard that takes these tokens in such a server.
@@ -85,6 +106,8 @@ impl TokenConfig {
             environment: self.environment.clone(),
             leeway: self.leeway,
             cache_capacity: self.cache_capacity.into(),
+            // Checked when the configuration was read.
+            attributes: self.declared().unwrap_or_default(),
             max_message_bytes: usize::try_from(server.max_message_bytes).unwrap_or(usize::MAX),
         }
     }

@@ -24,6 +24,7 @@ pub struct Model {
     pub create_time: i64,
     pub update_time: i64,
     pub last_active_time: Option<i64>,
+    pub tenant: String,
 }
 
 /// Where a profile stands.

@@ -1,7 +1,7 @@
 //! Reading and writing profiles.
 
 use countersign_guard::Permit;
-use countersign_types::{Timestamp, UserId};
+use countersign_types::{Tenant, Timestamp, UserId};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, QueryFilter, QuerySelect,
@@ -62,10 +62,12 @@ pub async fn save(
 pub async fn create(
     db: &impl ConnectionTrait,
     user: UserId,
+    tenant: &Tenant,
     now: Timestamp,
 ) -> Result<bool, Error> {
     let row = ActiveModel {
         user_id: Set(user.as_uuid()),
+        tenant: Set(tenant.to_string()),
         version: Set(1),
         status: Set(Status::Active),
         create_time: Set(now.as_micros()),
@@ -83,6 +85,7 @@ pub async fn create(
 pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<bool, Error> {
     let row = ActiveModel {
         user_id: Set(user.as_uuid()),
+        tenant: Set(Tenant::default().to_string()),
         version: Set(0),
         status: Set(Status::Deleted),
         create_time: Set(now.as_micros()),
@@ -92,7 +95,8 @@ pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> R
     };
     // One statement, whoever is first: a creation that comes meanwhile finds this row.
     let mut over = OnConflict::column(Column::UserId);
-    over.update_columns(Column::iter().filter(|column| !matches!(column, Column::UserId)));
+    let stays = |column: &Column| matches!(column, Column::UserId | Column::Tenant);
+    over.update_columns(Column::iter().filter(|column| !stays(column)));
     over.action_and_where(Expr::col((Entity, Column::Status)).ne(Status::Deleted));
     let rows = Entity::insert(row).on_conflict(over).exec_without_returning(db).await?;
     Ok(rows > 0)
@@ -116,6 +120,13 @@ pub async fn touch(
         .exec(db)
         .await?;
     Ok(done.rows_affected > 0)
+}
+
+/// The tenant of a profile, also of a removed one; for the policies, which
+/// decide on it.
+pub async fn tenant(db: &impl ConnectionTrait, user: UserId) -> Result<Option<String>, Error> {
+    let tenant = Entity::find_by_id(user.as_uuid()).select_only().column(Column::Tenant);
+    Ok(tenant.into_tuple().one(db).await?)
 }
 
 /// The profile of a person, if it was not removed.
