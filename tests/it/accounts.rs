@@ -91,8 +91,8 @@ async fn roles_that_are_given_at_the_same_time_are_all_there(topology: Topology)
     assert_eq!(root.clients.account(&ada.user_id).await.unwrap().roles, roles);
     let ledger = app.ledger().await;
     assert_eq!(ledger.events_of("AccountRolesChanged", &ada.user_id).await, roles.len());
-    let epoch = format!("SELECT epoch AS n FROM accounts WHERE roles LIKE '%role-7%'");
-    assert_eq!(Ledger::number(&ledger.auth, &epoch).await, 8);
+    let epoch = "SELECT epoch AS n FROM accounts WHERE roles LIKE '%role-7%'";
+    assert_eq!(Ledger::number(&ledger.auth, epoch).await, 8);
     ledger.close().await;
 }
 
