@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("countersign-codegen-fixture", &["types", "guard", "codegen"]),
     ("countersign-events", &["types"]),
     ("countersign-audit", &["events", "types"]),
-    ("countersign-mesh", &["contracts", "types"]),
+    ("countersign-mesh", &["contracts", "guard", "types"]),
     ("countersign-auth", SERVICE),
     ("countersign-user", SERVICE),
     (

@@ -36,7 +36,7 @@ pub(crate) fn text(contract: &Contract) -> String {
         let resource = match access {
             Access::Public => continue,
             Access::Service => "Service",
-            Access::Resource { kind, .. } => kind,
+            Access::Resource { kind, .. } | Access::List { kind } => kind,
         };
         let _ = writeln!(
             text,

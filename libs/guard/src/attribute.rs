@@ -156,7 +156,8 @@ fn collect(expression: &Value, names: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| collect(item, names)),
         Value::Object(object) => {
             let of_another = object.get("left").is_some_and(|left| {
-                ["resource", "action", "context"].iter().any(|var| left["Var"] == **var)
+                let name = left.get("Var").and_then(Value::as_str);
+                name.is_some_and(|name| ["resource", "action", "context"].contains(&name))
             });
             if let (Some(Value::String(name)), false) = (object.get("attr"), of_another) {
                 names.insert(name.clone());

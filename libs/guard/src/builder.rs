@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::{
     Access, Error, Guard, Revocations, Rule, Settings,
     guard::Core,
+    listing::ListGate,
     policies::Index,
     principal::Types,
     record::{Recorder, Sink},
@@ -136,6 +137,10 @@ fn entry(rule: Rule, index: &Index, types: &Types) -> Result<Entry, Error> {
         Access::Public => Gate::Public,
         Access::Policy { resource } => {
             Gate::Policy(Box::new(index.gate(rule.rpc, resource, types)?))
+        }
+        Access::List { resource } => {
+            let gate = index.gate(rule.rpc, resource, types)?;
+            Gate::List(Box::new(ListGate::new(rule.rpc, &gate)?))
         }
     };
     Ok(Entry { rpc: rule.rpc, gate })

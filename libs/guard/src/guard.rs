@@ -139,7 +139,7 @@ impl Guard {
         };
         let principal = match rule.gate {
             Gate::Public => None,
-            Gate::Policy(_) => Some(self.authenticate(headers)?),
+            Gate::Policy(_) | Gate::List(_) => Some(self.authenticate(headers)?),
         };
         Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
     }

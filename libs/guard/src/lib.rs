@@ -3,8 +3,8 @@
 //!
 //! Each step is a file: `rule`, `token` and `revocation` run in the `layer`,
 //! before the message is decoded; `resource` and `decision` in `enter`, which
-//! generated adapters call; `witness` is what a handler gets, and `record` what
-//! is left behind. The only crate that knows cedar-policy. It makes no network
+//! generated adapters call; `listing` takes their place for RPCs that list;
+//! `witness` is what a handler gets, and `record` what is left behind. The only crate that knows cedar-policy. It makes no network
 //! call and reads no database: what it needs is handed to it.
 
 mod attribute;
@@ -15,6 +15,7 @@ mod enter;
 mod error;
 mod guard;
 mod layer;
+mod listing;
 mod peer;
 mod policies;
 mod principal;
@@ -29,12 +30,13 @@ mod witness;
 
 pub use attribute::{AttributeKind, AttributeKinds};
 pub use builder::GuardBuilder;
-pub use call::{Call, PublicCall};
+pub use call::{Call, ListCall, PublicCall};
 pub use countersign_types::Denial;
-pub use enter::{enter, enter_public, enter_service};
+pub use enter::{enter, enter_list, enter_public, enter_service};
 pub use error::Error;
 pub use guard::Guard;
 pub use layer::{GuardLayer, Guarded};
+pub use listing::{Condition, Operator, Visible};
 pub use peer::Peer;
 pub use resource::{Attributes, OwnedById, Resolver, Value};
 pub use revocation::Revocations;

@@ -118,6 +118,11 @@ impl Policies {
         &self.set
     }
 
+    /// Every policy that can apply.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Policy> {
+        self.set.policies()
+    }
+
     /// Whether a policy reads attributes of the resource.
     pub(crate) const fn read_resource(&self) -> bool {
         self.read_resource

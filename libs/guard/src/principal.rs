@@ -9,7 +9,7 @@ use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Restri
 use countersign_tokens::{AccountAttributes, AttributeValue, Claims, KeyId, KeyRing, Verified};
 use countersign_types::{Tenant, Timestamp};
 
-use crate::AttributeKinds;
+use crate::{AttributeKinds, Value};
 
 /// Names of Cedar types that every schema has.
 pub(crate) struct Types {
@@ -88,6 +88,27 @@ impl Principal {
             parents,
             key_id,
         })
+    }
+
+    /// An attribute of the caller at a point in time, as policies know it.
+    pub(crate) fn attribute(&self, name: &str, now: Timestamp) -> Option<Value> {
+        match name {
+            "tenant" => Some(Value::String(self.tenant.to_string())),
+            "authentication_time" => Some(Value::Long(self.claims.auth_time.as_seconds())),
+            "factors" => Some(Value::StringSet(Vec::new())),
+            SESSION_AGE => {
+                let age = now.since(self.claims.auth_time).as_secs();
+                i64::try_from(age).ok().map(Value::Long)
+            }
+            _ => Some(match self.declared.get(name)? {
+                AttributeValue::Bool(truth) => Value::Bool(*truth),
+                AttributeValue::Long(number) => Value::Long(*number),
+                AttributeValue::String(text) => Value::String(text.clone()),
+                AttributeValue::StringSet(texts) => {
+                    Value::StringSet(texts.iter().cloned().collect())
+                }
+            }),
+        }
     }
 
     pub(crate) const fn tenant(&self) -> &Tenant {

@@ -1,11 +1,13 @@
 //! The database: opening it the same way everywhere. `migrate` brings its
-//! schema up to date, `probe` finds out whether it can be written, `retry` repeats what lost against somebody else, and what
-//! went wrong becomes a fault in `fault`.
+//! schema up to date, `probe` finds out whether it can be written, `retry` repeats what lost against somebody else, `visible` and
+//! `page` make the query of a list, and what went wrong becomes a fault in `fault`.
 
 mod fault;
 mod migrate;
+mod page;
 mod probe;
 mod retry;
+mod visible;
 
 use std::{
     fs::OpenOptions,
@@ -20,9 +22,11 @@ use secrecy::ExposeSecret;
 use crate::{Error, config::DatabaseConfig};
 pub use fault::{fault, is_conflict};
 pub use migrate::{Progress, migrate, migrate_telling, pending};
+pub use page::{List, Page};
 pub use probe::{Probe, migrations};
 pub use retry::retry;
 pub use sea_orm_migration::MigratorTrait;
+pub use visible::visible;
 
 /// Nobody but the owner reads the file.
 const PRIVATE: u32 = 0o600;
