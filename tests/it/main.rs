@@ -13,6 +13,7 @@ mod flow;
 mod health;
 mod input;
 mod keys;
+mod lists;
 mod profiles;
 mod refresh;
 mod secrets;

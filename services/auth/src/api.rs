@@ -16,14 +16,14 @@ use countersign_contracts::auth::v1::{
     self as contract, AccountService, AuthService, DeleteAccountRequest, DeleteAccountResponse,
     DisableAccountRequest, DisableAccountResponse, EnableAccountRequest, EnableAccountResponse,
     GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest, GetVerificationKeysResponse,
-    ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
-    LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
-    RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
-    RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
+    ListAccountsRequest, ListAccountsResponse, ListSessionsRequest, ListSessionsResponse,
+    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+    RegisterRequest, RegisterResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
+    RevokeSessionRequest, RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
     SetAccountAttributesResponse, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
-use countersign_guard::{AttributeKinds, Call, PublicCall, Revocations};
+use countersign_guard::{AttributeKinds, Call, ListCall, PublicCall, Revocations};
 use countersign_mesh::database;
 use countersign_types::{Clock, Tenant, Timestamp};
 use sea_orm::DatabaseConnection;
@@ -185,6 +185,13 @@ impl AccountService for Api {
         call: Call<GetAccountRequest>,
     ) -> Result<GetAccountResponse, Error> {
         Ok(GetAccountResponse { account: Some(self.account(&call.permit).await?) })
+    }
+
+    async fn list_accounts(
+        &self,
+        call: ListCall<ListAccountsRequest>,
+    ) -> Result<ListAccountsResponse, Error> {
+        self.page_of_accounts(&call.visible, &call.message).await
     }
 
     async fn update_account_roles(

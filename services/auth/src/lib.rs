@@ -14,6 +14,7 @@ mod convert;
 mod device;
 mod error;
 mod etag;
+mod filter;
 mod issuer;
 mod keys;
 mod meter;

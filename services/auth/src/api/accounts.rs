@@ -4,22 +4,22 @@
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::{
-    auth::v1 as contract,
+    auth::v1::{self as contract, ListAccountsRequest, ListAccountsResponse},
     events::v1::{
         AccountAttributesChanged, AccountDisabled, AccountEnabled, AccountRolesChanged,
         TokensOutdated, UserDeleted,
     },
 };
 use countersign_events::Unit;
-use countersign_guard::{Peer, Permit};
-use countersign_mesh::database;
+use countersign_guard::{Peer, Permit, Visible};
+use countersign_mesh::database::{self, List};
 use sea_orm::prelude::Uuid;
 
 use super::{Auth, telling::Outdated};
 use crate::{
     Error,
     change::{Change, changed, is_administrator},
-    convert, etag,
+    convert, etag, filter,
     store::{
         account::{Account, Status},
         administration,
@@ -31,6 +31,22 @@ impl Auth {
     pub(crate) async fn account(&self, permit: &Permit) -> Result<contract::Account, Error> {
         let found = administration::find(self.db(), permit).await?;
         found.as_ref().map(convert::account).ok_or(Error::AccountNotFound)
+    }
+
+    pub(crate) async fn page_of_accounts(
+        &self,
+        visible: &Visible,
+        request: &ListAccountsRequest,
+    ) -> Result<ListAccountsResponse, Error> {
+        let filter = filter::parse(&request.filter)?;
+        let (rpc, caller) = (visible.rpc(), visible.user_id().as_uuid());
+        let list = List { rpc, caller, filter: &request.filter };
+        let page = list.page(request.page_size, &request.page_token);
+        let page = page.map_err(|rule| Error::Invalid(vec![rule]))?;
+        let mut rows = administration::list(self.db(), visible, &filter, page).await?;
+        let next_page_token = list.cut(page, &mut rows, |account| account.id.as_uuid());
+        let accounts = rows.iter().map(convert::account).collect();
+        Ok(ListAccountsResponse { accounts, next_page_token })
     }
 
     /// The account after the change. Where it is that way already nothing

@@ -1,10 +1,12 @@
 //! Accounts as administrators see and change them. Every function on one takes
 //! the permit for that very account.
 
-use countersign_guard::Permit;
-use countersign_types::{Timestamp, UserId};
+use countersign_guard::{Permit, Visible};
+use countersign_mesh::database::{self, Page};
+use countersign_types::{Fault, Timestamp, UserId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Select, Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, Set,
     prelude::Uuid,
     sea_query::{Expr, LikeExpr},
 };
@@ -13,7 +15,7 @@ use super::{
     account::{self, Account, ActiveModel, Column, Entity, Status},
     credential, session,
 };
-use crate::Error;
+use crate::{Error, filter::Term};
 
 /// The role that changes roles and states.
 pub(crate) const ADMIN: &str = "admin";
@@ -58,13 +60,48 @@ pub(crate) async fn save(
     if done.rows_affected == 1 { Ok(()) } else { Err(Error::AccountChanged) }
 }
 
+/// A page of the accounts that may be seen and that fit the filter, in the order
+/// of their ids, and one more.
+pub(crate) async fn list(
+    db: &impl ConnectionTrait,
+    visible: &Visible,
+    filter: &[Term],
+    page: Page,
+) -> Result<Vec<Account>, Error> {
+    let column = |attribute: &str| match attribute {
+        "owner" => Some(Column::Id.into_expr()),
+        "tenant" => Some(Column::Tenant.into_expr()),
+        _ => None,
+    };
+    let visible = database::visible(visible.condition(), &Column::Id.into_expr(), &column);
+    let mut query = Entity::find().filter(visible.ok_or_else(Fault::internal)?);
+    if !filter.iter().any(|term| matches!(term, Term::Status(_) | Term::NotStatus(_))) {
+        query = query.filter(Column::Status.ne(Status::Deleted));
+    }
+    for term in filter {
+        query = match term {
+            Term::Status(status) => query.filter(Column::Status.eq(*status)),
+            Term::NotStatus(status) => query.filter(Column::Status.ne(*status)),
+            Term::Role(role) => having_role(query, role),
+            Term::Tenant(tenant) => query.filter(Column::Tenant.eq(tenant.as_str())),
+            Term::CreatedBefore(time) => query.filter(Column::CreateTime.lt(time.as_micros())),
+            Term::CreatedFrom(time) => query.filter(Column::CreateTime.gte(time.as_micros())),
+        };
+    }
+    if let Some(after) = page.after {
+        query = query.filter(Column::Id.gt(after));
+    }
+    let rows = query.order_by_asc(Column::Id).limit(page.size + 1).all(db).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
 /// Whether somebody else is an administrator of the account's tenant who can
 /// log in, and stays one until the transaction ends.
 pub(crate) async fn has_other_administrator(
     db: &impl ConnectionTrait,
     account: &Account,
 ) -> Result<bool, Error> {
-    let other = with_role(ADMIN)
+    let other = having_role(Entity::find(), ADMIN)
         .filter(Column::Tenant.eq(account.tenant.as_str()))
         .filter(Column::Status.eq(Status::Active))
         .filter(Column::Id.ne(account.id.as_uuid()))
@@ -101,12 +138,17 @@ pub(crate) async fn epochs_since(
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// The accounts with a role. People with roles are few, and have an index: its
+/// Those of the accounts that have a role. People with roles are few, and have an index: its
 /// condition has to stand here as it stands there.
-fn with_role(role: &str) -> Select<Entity> {
-    // A role is made of letters, digits, `-` and `_`; the last one is a wildcard.
-    let named = format!("%\"{}\"%", role.replace('_', "\\_"));
-    Entity::find()
+fn having_role(accounts: Select<Entity>, role: &str) -> Select<Entity> {
+    // As it stands in the row, and without the wildcards of LIKE.
+    let written = serde_json::Value::from(role).to_string();
+    let named: String = written
+        .chars()
+        .flat_map(|c| "%_\\".contains(c).then_some('\\').into_iter().chain([c]))
+        .collect();
+    let named = format!("%{named}%");
+    accounts
         .filter(Expr::cust("roles <> '[]'"))
         .filter(Expr::col(Column::Roles).like(LikeExpr::new(named).escape('\\')))
 }

@@ -1,11 +1,12 @@
 //! Reading and writing profiles.
 
-use countersign_guard::Permit;
-use countersign_types::{Tenant, Timestamp, UserId};
+use countersign_guard::{Permit, Visible};
+use countersign_mesh::database::{self, Page};
+use countersign_types::{Fault, Tenant, Timestamp, UserId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, QueryFilter, QuerySelect,
-    Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryOrder,
+    QuerySelect, Select,
     sea_query::{Expr, OnConflict},
 };
 
@@ -55,6 +56,28 @@ pub async fn save(
         .exec(db)
         .await?;
     if done.rows_affected == 1 { Ok(()) } else { Err(Error::EtagMismatch) }
+}
+
+/// A page of the profiles that may be seen, in the order of their ids, and one more.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    visible: &Visible,
+    page: Page,
+) -> Result<Vec<Profile>, Error> {
+    let column = |attribute: &str| match attribute {
+        "owner" => Some(Column::UserId.into_expr()),
+        "tenant" => Some(Column::Tenant.into_expr()),
+        _ => None,
+    };
+    let visible = database::visible(visible.condition(), &Column::UserId.into_expr(), &column);
+    let mut query = Entity::find()
+        .filter(visible.ok_or_else(Fault::internal)?)
+        .filter(Column::Status.eq(Status::Active));
+    if let Some(after) = page.after {
+        query = query.filter(Column::UserId.gt(after));
+    }
+    let rows = query.order_by_asc(Column::UserId).limit(page.size + 1).all(db).await?;
+    rows.into_iter().map(Profile::try_from).collect()
 }
 
 /// Makes the empty profile of a new account. False: it was there already, or
