@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-    sea_orm::DbErr,
+    sea_orm::{ConnectionTrait, DbErr},
     sea_query::{Alias, ColumnDef, Table},
 };
 
@@ -72,7 +72,10 @@ impl MigrationTrait for Tenants {
         let mut tenant = ColumnDef::new(Alias::new("tenant"));
         tenant.text().not_null().default("default");
         let table = Table::alter().table(Alias::new("profiles")).add_column(tenant).take();
-        manager.alter_table(table).await
+        manager.alter_table(table).await?;
+        // A list of a small tenant must not look through all the others.
+        let listed = "CREATE INDEX profiles_tenant ON profiles (tenant, user_id)";
+        manager.get_connection().execute_unprepared(listed).await.map(drop)
     }
 }
 
