@@ -2,7 +2,9 @@
 //! of this package.
 
 mod access;
+mod accounts;
 mod arrows;
+mod attributes;
 mod broker_gone;
 mod campaign;
 mod clocks;
@@ -14,6 +16,7 @@ mod flow;
 mod health;
 mod input;
 mod keys;
+mod lists;
 mod pool;
 mod profiles;
 mod refresh;
@@ -23,5 +26,6 @@ mod secured;
 mod sessions;
 mod start;
 mod statements;
+mod tenants;
 mod tokens;
 mod trace;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::{
     Access, Error, Guard, Revocations, Rule, Settings,
     guard::Core,
+    listing::ListGate,
     policies::Index,
     principal::Types,
     record::{Recorder, Sink},
@@ -107,9 +108,13 @@ impl GuardBuilder {
     /// [`Error`] names the setting, the policy file or the rule that does not fit.
     pub fn build(self) -> Result<Guard, Error> {
         self.settings.check()?;
-        let types = Types::new().ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
+        let attributes = self.settings.attributes.clone();
+        let schema = attributes.extend(&self.schema)?;
+        let types =
+            Types::new(attributes).ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
         let types = Arc::new(types);
-        let index = Index::load(&self.schema, &self.policies)?;
+        let index = Index::load(&schema, &self.policies)?;
+        let attributes_read = index.attributes_read()?;
         let entries = self.rules.iter().map(|rule| entry(*rule, &index, &types));
         let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
         let core = Core {
@@ -123,6 +128,7 @@ impl GuardBuilder {
             max_message_bytes: self.settings.max_message_bytes,
             first_message_timeout: self.settings.first_message_timeout,
             resolver_timeout: self.settings.resolver_timeout,
+            attributes_read,
         };
         Ok(Guard::new(core, self.sink))
     }
@@ -133,6 +139,10 @@ fn entry(rule: Rule, index: &Index, types: &Types) -> Result<Entry, Error> {
         Access::Public => Gate::Public,
         Access::Policy { resource } => {
             Gate::Policy(Box::new(index.gate(rule.rpc, resource, types)?))
+        }
+        Access::List { resource } => {
+            let gate = index.gate(rule.rpc, resource, types)?;
+            Gate::List(Box::new(ListGate::new(rule.rpc, &gate)?))
         }
     };
     Ok(Entry { rpc: rule.rpc, gate })

@@ -1,6 +1,12 @@
 //! The guard itself: what its parts share, and the way of a call through them.
 
-use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use cedar_policy::Authorizer;
 use countersign_types::{Clock, Code, Denial, Fault};
@@ -8,11 +14,11 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 
 use crate::{
-    GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    AttributeKinds, GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
-    token::{Tokens, not_ready, unauthenticated},
+    token::{Tokens, not_ready},
 };
 
 /// Checks calls. Clones share everything; resolvers, and where denials are sent,
@@ -35,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) max_message_bytes: usize,
     pub(crate) first_message_timeout: Duration,
     pub(crate) resolver_timeout: Duration,
+    pub(crate) attributes_read: BTreeSet<String>,
 }
 
 /// What the layer found out about a call, for the adapter behind it. Nobody
@@ -99,6 +106,19 @@ impl Guard {
         self.core.rules.rpcs()
     }
 
+    /// The attributes that accounts can have.
+    #[must_use]
+    pub fn declared_attributes(&self) -> &AttributeKinds {
+        &self.core.types.attributes
+    }
+
+    /// Whether a loaded policy reads this attribute of callers: a token that is
+    /// issued for this guard need not carry another.
+    #[must_use]
+    pub fn reads_attribute(&self, name: &str) -> bool {
+        self.core.attributes_read.contains(name)
+    }
+
     /// Whether calls that need a token can be decided: there are keys, and what
     /// is revoked is known. Until then they are refused as UNAVAILABLE.
     #[must_use]
@@ -128,7 +148,7 @@ impl Guard {
         };
         let principal = match rule.gate {
             Gate::Public => None,
-            Gate::Policy(_) => Some(self.authenticate(headers, peer)?),
+            Gate::Policy(_) | Gate::List(_) => Some(self.authenticate(headers, peer)?),
         };
         Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
     }
@@ -167,10 +187,7 @@ impl Core {
     }
 
     fn is_live(&self, principal: &Principal) -> Result<(), Fault> {
-        if self.revocations.is_revoked(&principal.claims) {
-            return Err(unauthenticated("SESSION_REVOKED", "the session was ended"));
-        }
-        Ok(())
+        self.revocations.check(&principal.claims)
     }
 }
 

@@ -5,11 +5,11 @@ mod load;
 mod reads;
 mod step_up;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Schema};
 
-use crate::{Error, principal::Types};
+use crate::{Error, attribute, principal::Types};
 use step_up::StepUp;
 
 /// The type of resource of a rule whose resource is the service itself. It has
@@ -63,6 +63,15 @@ impl Index {
         Ok(Self { schema, by_action })
     }
 
+    /// The attributes of callers that any of the policies reads.
+    pub(crate) fn attributes_read(&self) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        for policy in self.by_action.values().flatten() {
+            names.extend(attribute::read_by(policy)?);
+        }
+        Ok(names)
+    }
+
     /// What decisions on an RPC need.
     pub(crate) fn gate(
         &self,
@@ -111,6 +120,11 @@ impl Index {
 impl Policies {
     pub(crate) const fn set(&self) -> &PolicySet {
         &self.set
+    }
+
+    /// Every policy that can apply.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Policy> {
+        self.set.policies()
     }
 
     /// Whether a policy reads attributes of the resource.

@@ -2,6 +2,8 @@
 //! what was revoked before the start. Away from there, a guard lives on a
 //! [`countersign_feed::Feed`].
 
+use std::collections::BTreeSet;
+
 use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::follow_revocations;
@@ -19,6 +21,7 @@ pub struct Guarding {
     settings: Settings,
     keys: KeyRing,
     revocations: Revocations,
+    read_elsewhere: BTreeSet<String>,
     clock: Clock,
     bus: Bus,
 }
@@ -40,7 +43,9 @@ impl Guarding {
             .build()?;
         let life = config.auth.session.access_token_lifetime;
         follow_revocations(bus, &revocations, life, settings.leeway);
-        Ok(Self { guard, settings, keys, revocations, clock: clock.clone(), bus: bus.clone() })
+        let (clock, bus) = (clock.clone(), bus.clone());
+        let read_elsewhere = config.token.attributes_elsewhere.iter().cloned().collect();
+        Ok(Self { guard, settings, keys, revocations, read_elsewhere, clock, bus })
     }
 
     /// What the auth service needs.
@@ -54,6 +59,7 @@ impl Guarding {
             master,
             keys: self.keys.clone(),
             revocations: self.revocations.clone(),
+            read_elsewhere: self.read_elsewhere.clone(),
         }
     }
 

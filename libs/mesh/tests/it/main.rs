@@ -13,3 +13,4 @@ mod mounts;
 mod probe;
 mod reflection;
 mod support;
+mod visible;
