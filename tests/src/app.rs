@@ -165,6 +165,12 @@ impl TestApp {
         self.running().addresses().1[0]
     }
 
+    /// Where each replica of user listens; on one process, everything.
+    #[must_use]
+    pub fn user_addresses(&self) -> &[SocketAddr] {
+        self.running().addresses().1
+    }
+
     /// Clients without a token, on connections of their own, to any replica.
     #[must_use]
     pub fn clients(&self) -> Clients {

@@ -72,8 +72,12 @@ impl AttributeKinds {
         self.0.get(name).copied()
     }
 
-    /// The schema with these attributes of `User` in it.
-    pub(crate) fn extend(&self, schema: &str) -> Result<String, Error> {
+    /// The schema (Cedar syntax) with these attributes of `User` in it.
+    ///
+    /// # Errors
+    /// [`Error::Schema`]: it does not hold, has no `User`, or declares one of
+    /// them already.
+    pub fn extend(&self, schema: &str) -> Result<String, Error> {
         if self.0.is_empty() {
             return Ok(schema.to_owned());
         }

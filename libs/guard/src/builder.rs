@@ -10,8 +10,7 @@ use tokio::sync::mpsc;
 use crate::{
     Access, Error, Guard, Revocations, Rule, Settings,
     guard::Core,
-    listing::ListGate,
-    policies::Index,
+    policies::{Frame, Live, PolicyFile},
     principal::Types,
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
@@ -23,7 +22,7 @@ pub struct GuardBuilder {
     settings: Settings,
     rules: Vec<Rule>,
     schema: String,
-    policies: Vec<(String, String)>,
+    policies: Vec<PolicyFile>,
     keys: KeyRing,
     revocations: Revocations,
     clock: Clock,
@@ -58,8 +57,16 @@ impl GuardBuilder {
     #[must_use]
     pub fn policies(mut self, schema: &str, files: &[(&str, &str)]) -> Self {
         schema.clone_into(&mut self.schema);
-        let owned = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let owned = files.iter().map(|(name, text)| PolicyFile::new(*name, *text));
         self.policies.extend(owned);
+        self
+    }
+
+    /// Adds policy files that are not built in, such as those of a
+    /// [`crate::policies::PolicyFolder`].
+    #[must_use]
+    pub fn more_policies(mut self, files: impl IntoIterator<Item = PolicyFile>) -> Self {
+        self.policies.extend(files);
         self
     }
 
@@ -113,12 +120,12 @@ impl GuardBuilder {
         let types =
             Types::new(attributes).ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
         let types = Arc::new(types);
-        let index = Index::load(&schema, &self.policies)?;
-        let attributes_read = index.attributes_read()?;
-        let entries = self.rules.iter().map(|rule| entry(*rule, &index, &types));
+        let mut frame = Frame::new(&schema)?;
+        let entries = self.rules.iter().map(|rule| entry(*rule, &mut frame, &types));
         let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
         let core = Core {
             rules,
+            policies: Live::new(frame, &self.policies)?,
             tokens: Tokens::new(&self.settings, self.keys, Arc::clone(&types), self.is_current),
             revocations: self.revocations,
             authorizer: Authorizer::new(),
@@ -128,21 +135,19 @@ impl GuardBuilder {
             max_message_bytes: self.settings.max_message_bytes,
             first_message_timeout: self.settings.first_message_timeout,
             resolver_timeout: self.settings.resolver_timeout,
-            attributes_read,
         };
         Ok(Guard::new(core, self.sink))
     }
 }
 
-fn entry(rule: Rule, index: &Index, types: &Types) -> Result<Entry, Error> {
+fn entry(rule: Rule, frame: &mut Frame, types: &Types) -> Result<Entry, Error> {
     let gate = match rule.access {
         Access::Public => Gate::Public,
         Access::Policy { resource } => {
-            Gate::Policy(Box::new(index.gate(rule.rpc, resource, types)?))
+            Gate::Policy(Box::new(frame.gate(rule.rpc, resource, types)?))
         }
         Access::List { resource } => {
-            let gate = index.gate(rule.rpc, resource, types)?;
-            Gate::List(Box::new(ListGate::new(rule.rpc, &gate)?))
+            Gate::List(Box::new(frame.list_gate(rule.rpc, resource, types)?))
         }
     };
     Ok(Entry { rpc: rule.rpc, gate })

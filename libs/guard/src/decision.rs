@@ -4,14 +4,24 @@
 //! `forbid`; here any failure denies.
 
 use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
-use countersign_types::{Code, Fault};
+use countersign_types::{Code, Fault, Timestamp};
 use tokio::time::timeout;
 
 use crate::{
     Attributes, Denial, Guard,
-    policies::PolicyGate,
+    policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
 };
+
+/// A call as policies are asked about it.
+pub(crate) struct Case<'a> {
+    pub(crate) gate: &'a PolicyGate,
+    pub(crate) principal: &'a Principal,
+    pub(crate) id: &'a str,
+    /// What the service says of the resource, where a policy reads it.
+    pub(crate) attributes: Option<&'a Attributes>,
+    pub(crate) now: Timestamp,
+}
 
 impl Guard {
     /// The `@id`s of the policies that permit the call, or the fault to answer with.
@@ -22,7 +32,9 @@ impl Guard {
         principal: &Principal,
         id: &str,
     ) -> Result<Vec<String>, Fault> {
-        let attributes = if gate.policies.read_resource() {
+        let generation = self.core.policies.current();
+        let policies = generation.of(gate);
+        let attributes = if policies.read_resource() {
             match self.attributes(rpc, gate, id).await? {
                 Some(attributes) => Some(attributes),
                 // As if somebody else's: existence is no outsider's business.
@@ -31,8 +43,10 @@ impl Guard {
         } else {
             None
         };
-        let evaluate = |set| self.evaluate(gate, set, principal, id, attributes.as_ref());
-        let Ok(response) = evaluate(gate.policies.set()) else {
+        let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
+        let case = Case { gate, principal, id, attributes, now };
+        let evaluate = |set| self.evaluate(&case, policies, set);
+        let Ok(response) = evaluate(policies.set()) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
@@ -48,7 +62,7 @@ impl Guard {
                 Ok(reasons)
             }
             Decision::Deny => {
-                let needs = gate.policies.step_up().filter(|step_up| {
+                let needs = policies.step_up().filter(|step_up| {
                     step_up.explains(&reasons)
                         && evaluate(step_up.rest()).is_ok_and(|r| permits(&r))
                 });
@@ -62,7 +76,8 @@ impl Guard {
         }
     }
 
-    async fn attributes(
+    /// What the service says of the resource.
+    pub(crate) async fn attributes(
         &self,
         rpc: &'static str,
         gate: &PolicyGate,
@@ -94,14 +109,14 @@ impl Guard {
         }
     }
 
-    fn evaluate(
+    /// What a set says to a call: all of `policies`, or some of them.
+    pub(crate) fn evaluate(
         &self,
-        gate: &PolicyGate,
+        case: &Case<'_>,
+        policies: &Policies,
         set: &PolicySet,
-        principal: &Principal,
-        id: &str,
-        attributes: Option<&Attributes>,
     ) -> Result<Response, Unusable> {
+        let Case { gate, principal, id, attributes, now } = *case;
         let resource =
             EntityUid::from_type_name_and_id(gate.resource_type.clone(), EntityId::new(id));
         let request = Request::new(
@@ -114,13 +129,13 @@ impl Guard {
         .map_err(|_| Unusable)?;
 
         let aged;
-        let base = if gate.policies.read_session_age() {
-            aged = principal.entities_at(self.core.clock.now())?;
+        let base = if policies.read_session_age() {
+            aged = principal.entities_at(now)?;
             &aged
         } else {
             principal.entities()
         };
-        let mut further: Vec<Entity> = gate.policies.action().cloned().into_iter().collect();
+        let mut further: Vec<Entity> = policies.action().cloned().into_iter().collect();
         if let Some(attributes) = attributes {
             let attributes = attributes.clone().into_cedar(&self.core.types);
             further.push(Entity::new(resource, attributes, [].into()).map_err(|_| Unusable)?);
@@ -178,7 +193,7 @@ fn unresolved(rpc: &'static str, fault: Fault) -> Fault {
 }
 
 /// Not the text of the error, which can hold values of attributes.
-fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
+pub(crate) fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
     match error {
         cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
             error.policy_id().to_string()

@@ -122,8 +122,9 @@ async fn permit(
     caller: &Caller,
     id: String,
 ) -> Result<Permit, Fault> {
-    let policies =
-        admission.guard.decide(admission.rule.rpc, gate, caller.principal(), &id).await?;
+    let (rpc, principal) = (admission.rule.rpc, caller.principal());
+    admission.guard.observe(rpc, gate, principal, &id);
+    let policies = admission.guard.decide(rpc, gate, principal, &id).await?;
     Ok(Permit::new(admission.rule.rpc, caller.user_id(), gate.resource, id, policies))
 }
 

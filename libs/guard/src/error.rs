@@ -1,5 +1,7 @@
 //! Why a guard cannot be built.
 
+use crate::policies::{self, Problem};
+
 /// Why a guard cannot be built. Its texts are for operators and for authors of
 /// policies, and are never sent to clients.
 #[derive(Debug, thiserror::Error)]
@@ -10,16 +12,13 @@ pub enum Error {
     /// The schema of the policies does not hold.
     #[error("the cedar schema does not hold: {0}")]
     Schema(String),
-    /// A policy file is refused.
-    #[error("{file}:{line}: {reason}")]
-    Policy {
-        /// Name of the file.
-        file: String,
-        /// Line in the file, counted from 1.
-        line: usize,
-        /// What is wrong there.
-        reason: String,
-    },
+    /// Policies are refused: everything that is wrong with them. Shown is the
+    /// first, and how many there are beside it.
+    #[error("{}", policies::first(.0))]
+    Policies(Vec<Problem>),
+    /// A question to policies that the schema knows nothing of.
+    #[error("{0}")]
+    Question(String),
     /// Two rules for one RPC.
     #[error("{0} has two rules")]
     DuplicateRule(&'static str),

@@ -1,12 +1,6 @@
 //! The guard itself: what its parts share, and the way of a call through them.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use cedar_policy::Authorizer;
 use countersign_types::{Clock, Code, Denial, Fault};
@@ -15,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     AttributeKinds, GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    policies::Live,
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
@@ -32,6 +27,7 @@ pub struct Guard {
 
 pub(crate) struct Core {
     pub(crate) rules: Rules,
+    pub(crate) policies: Live,
     pub(crate) tokens: Tokens,
     pub(crate) revocations: Revocations,
     pub(crate) authorizer: Authorizer,
@@ -41,7 +37,6 @@ pub(crate) struct Core {
     pub(crate) max_message_bytes: usize,
     pub(crate) first_message_timeout: Duration,
     pub(crate) resolver_timeout: Duration,
-    pub(crate) attributes_read: BTreeSet<String>,
 }
 
 /// What the layer found out about a call, for the adapter behind it. Nobody
@@ -112,11 +107,13 @@ impl Guard {
         &self.core.types.attributes
     }
 
-    /// Whether a loaded policy reads this attribute of callers: a token that is
-    /// issued for this guard need not carry another.
+    /// Whether a policy that is in force now reads this attribute of callers: a
+    /// token that is issued for this guard need not carry another. Policies that
+    /// are exchanged for some that read more find it in the tokens that are
+    /// issued from then on.
     #[must_use]
     pub fn reads_attribute(&self, name: &str) -> bool {
-        self.core.attributes_read.contains(name)
+        self.core.policies.current().reads_attribute(name)
     }
 
     /// Whether calls that need a token can be decided: there are keys, and what

@@ -24,7 +24,7 @@ mod layer;
 mod listing;
 mod messages;
 mod peer;
-mod policies;
+pub mod policies;
 mod principal;
 mod record;
 mod resource;

@@ -11,17 +11,17 @@ mod translate;
 
 use std::fmt;
 
-use cedar_policy::Effect;
+use cedar_policy::{Effect, Policy};
 use countersign_types::{Code, Denial, Fault, UserId};
 
-use crate::{Error, Guard, policies::PolicyGate, principal::Principal};
+use crate::{Guard, policies::PolicyGate, principal::Principal};
 use formula::Formula;
 
 pub use condition::{Condition, Operator};
 
-/// What a decision on a list needs.
-pub(crate) struct ListGate {
-    resource: &'static str,
+/// What the policies of an RPC say of its list. None of them: nothing is listed.
+#[derive(Default)]
+pub(crate) struct ListFormulas {
     permits: Vec<Formula>,
     forbids: Vec<Formula>,
 }
@@ -36,22 +36,16 @@ pub struct Visible {
     condition: Condition,
 }
 
-impl ListGate {
-    /// The policies of `gate`, translated.
-    pub(crate) fn new(rpc: &'static str, gate: &PolicyGate) -> Result<Self, Error> {
-        let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-        for policy in gate.policies.each() {
-            let formula = translate::policy(policy, gate.resource).map_err(|what| {
-                let id = policy.id();
-                let reason = format!("policy `{id}` can not decide on a list: {what}");
-                Error::Rule { rpc, reason }
-            })?;
-            match policy.effect() {
-                Effect::Permit => permits.push(formula),
-                Effect::Forbid => forbids.push(formula),
-            }
+impl ListFormulas {
+    /// Adds a policy over resources of this type, or says what of it a list
+    /// cannot bear.
+    pub(crate) fn add(&mut self, policy: &Policy, resource: &str) -> Result<(), String> {
+        let formula = translate::policy(policy, resource)?;
+        match policy.effect() {
+            Effect::Permit => self.permits.push(formula),
+            Effect::Forbid => self.forbids.push(formula),
         }
-        Ok(Self { resource: gate.resource, permits, forbids })
+        Ok(())
     }
 }
 
@@ -60,15 +54,17 @@ impl Guard {
     pub(crate) fn visible(
         &self,
         rpc: &'static str,
-        gate: &ListGate,
+        gate: &PolicyGate,
         principal: &Principal,
     ) -> Result<Visible, Fault> {
         let now = self.core.clock.now();
+        let generation = self.core.policies.current();
+        let list = generation.of(gate).list();
         let resolved = |formulas: &[Formula]| {
             let each = formulas.iter().map(|formula| formula.resolve(principal, now));
             each.collect::<Option<Vec<_>>>().map(Condition::any)
         };
-        let (Some(permits), Some(forbids)) = (resolved(&gate.permits), resolved(&gate.forbids))
+        let (Some(permits), Some(forbids)) = (resolved(&list.permits), resolved(&list.forbids))
         else {
             tracing::error!(rpc.method = rpc, "the policies of a list failed to evaluate");
             return Err(Fault::internal());

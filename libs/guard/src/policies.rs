@@ -1,37 +1,64 @@
 //! Policies: loaded, validated strictly, and indexed by the RPC that they can
 //! apply to, so that a decision does not pay for the policies of other RPCs.
+//!
+//! `load` reads and refuses, `index` and `frame` prepare, `live` holds what is
+//! in force and exchanges it as a whole, `reload` when a folder changes;
+//! `shadow` tries a candidate out. `desk` is for whoever writes policies.
 
+mod desk;
+mod folder;
+mod frame;
+mod index;
+mod live;
 mod load;
+mod problem;
 mod reads;
+mod reload;
+mod shadow;
 mod step_up;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicySet, Schema};
+use cedar_policy::{Entity, EntityTypeName, EntityUid, PolicySet};
 
-use crate::{Error, attribute, principal::Types};
+pub use desk::{
+    Answer, Comparison, Coverage, Desk, Difference, Explanation, Outcome, Party, Question, Verdict,
+};
+pub use folder::{MAX_BYTES, MAX_FILES, PolicyFile, PolicyFolder, Snapshot};
+pub(crate) use frame::Frame;
+pub(crate) use live::Live;
+pub use problem::Problem;
+pub(crate) use problem::first;
+pub use reload::{PolicyWatch, Step};
+pub use shadow::{SHADOWED_PER_TURN, Shadow, TURN, Tally};
+
+use crate::listing::ListFormulas;
 use step_up::StepUp;
 
-/// The type of resource of a rule whose resource is the service itself. It has
-/// no attributes.
-const SERVICE_RESOURCE: &str = "Service";
-
-/// All policies, and which of them can apply to which action.
-pub(crate) struct Index {
-    schema: Schema,
-    by_action: HashMap<EntityUid, Vec<Policy>>,
-}
-
-/// What a decision on an RPC needs, prepared so that nothing is parsed per call.
+/// What a decision on an RPC needs, whatever the policies: prepared so that
+/// nothing is parsed per call.
+#[derive(Clone)]
 pub(crate) struct PolicyGate {
     /// The RPC as a Cedar action.
     pub(crate) action: EntityUid,
     pub(crate) resource: &'static str,
     pub(crate) resource_type: EntityTypeName,
-    pub(crate) policies: Policies,
+    /// Where the policies of this RPC stand in each generation.
+    slot: usize,
+}
+
+/// All policies that are in force at one time, by RPC. A decision takes one
+/// generation and stays with it.
+pub(crate) struct Generation {
+    count: usize,
+    attributes_read: BTreeSet<String>,
+    by_slot: Vec<Policies>,
+    /// For an RPC that the generation does not know: it permits nothing.
+    none: Policies,
 }
 
 /// The policies that can apply to one RPC, and what they ask for.
+#[derive(Default)]
 pub(crate) struct Policies {
     set: PolicySet,
     read_resource: bool,
@@ -39,81 +66,24 @@ pub(crate) struct Policies {
     /// The action with the groups that it is in, where it is in any.
     action: Option<Entity>,
     step_up: Option<StepUp>,
+    /// What the policies say of a list, where the RPC is one.
+    list: ListFormulas,
 }
 
-impl Index {
-    /// Reads the schema and the policy files.
-    pub(crate) fn load(schema: &str, files: &[(String, String)]) -> Result<Self, Error> {
-        let schema = load::schema(schema)?;
-        let mut by_action: HashMap<EntityUid, Vec<Policy>> = HashMap::new();
-        for policy in load::policies(&schema, files)? {
-            // One policy has an environment for each type of principal and resource.
-            let mut last = None;
-            for environment in policy.get_valid_request_envs(&schema) {
-                let action = environment.action();
-                if last.as_ref() != Some(action) {
-                    last = Some(action.clone());
-                    let held = by_action.entry(action.clone()).or_default();
-                    if !held.iter().any(|other| other.id() == policy.id()) {
-                        held.push(policy.clone());
-                    }
-                }
-            }
-        }
-        Ok(Self { schema, by_action })
+impl Generation {
+    /// The policies that can apply to the RPC of a gate.
+    pub(crate) fn of(&self, gate: &PolicyGate) -> &Policies {
+        self.by_slot.get(gate.slot).unwrap_or(&self.none)
     }
 
-    /// The attributes of callers that any of the policies reads.
-    pub(crate) fn attributes_read(&self) -> Result<BTreeSet<String>, Error> {
-        let mut names = BTreeSet::new();
-        for policy in self.by_action.values().flatten() {
-            names.extend(attribute::read_by(policy)?);
-        }
-        Ok(names)
+    /// How many policies there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
     }
 
-    /// What decisions on an RPC need.
-    pub(crate) fn gate(
-        &self,
-        rpc: &'static str,
-        resource: &'static str,
-        types: &Types,
-    ) -> Result<PolicyGate, Error> {
-        let misfit = |reason: String| Error::Rule { rpc, reason };
-        let action = EntityUid::from_type_name_and_id(types.action.clone(), EntityId::new(rpc));
-        let resource_type: EntityTypeName = resource
-            .parse()
-            .map_err(|_| misfit(format!("`{resource}` is no name of an entity type")))?;
-        let Some(mut applicable) = self.schema.resources_for_action(&action) else {
-            return Err(misfit(format!("it has no {action}")));
-        };
-        if !applicable.any(|held| *held == resource_type) {
-            return Err(misfit(format!("{action} does not apply to `{resource}`")));
-        }
-        let mut policies = self.policies(&action).map_err(misfit)?;
-        // A policy that speaks of several types may read attributes of the others.
-        policies.read_resource &= resource != SERVICE_RESOURCE;
-        Ok(PolicyGate { action, resource, resource_type, policies })
-    }
-
-    fn policies(&self, action: &EntityUid) -> Result<Policies, String> {
-        let policies = self.by_action.get(action).map_or(&[][..], Vec::as_slice);
-        let (mut read_resource, mut read_session_age) = (false, false);
-        for policy in policies {
-            let reads = reads::of(policy)?;
-            read_resource |= reads.resource;
-            read_session_age |= reads.session_age;
-        }
-        let set = PolicySet::from_policies(policies.iter().cloned());
-        let actions = self.schema.action_entities().map_err(|error| error.to_string())?;
-        let grouped = actions.ancestors(action).is_some_and(|mut groups| groups.next().is_some());
-        Ok(Policies {
-            set: set.map_err(|error| error.to_string())?,
-            read_resource,
-            read_session_age,
-            step_up: StepUp::of(policies)?,
-            action: if grouped { actions.get(action).cloned() } else { None },
-        })
+    /// Whether any of the policies reads this attribute of callers.
+    pub(crate) fn reads_attribute(&self, name: &str) -> bool {
+        self.attributes_read.contains(name)
     }
 }
 
@@ -122,9 +92,9 @@ impl Policies {
         &self.set
     }
 
-    /// Every policy that can apply.
-    pub(crate) fn each(&self) -> impl Iterator<Item = &Policy> {
-        self.set.policies()
+    /// The policies as a list takes them.
+    pub(crate) const fn list(&self) -> &ListFormulas {
+        &self.list
     }
 
     /// Whether a policy reads attributes of the resource.

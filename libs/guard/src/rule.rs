@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{Error, listing::ListGate, policies::PolicyGate};
+use crate::{Error, policies::PolicyGate};
 
 /// The rule of one RPC, as the build reads it from the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) struct Entry {
 pub(crate) enum Gate {
     Public,
     Policy(Box<PolicyGate>),
-    List(Box<ListGate>),
+    List(Box<PolicyGate>),
 }
 
 impl Rules {

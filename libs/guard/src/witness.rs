@@ -29,7 +29,7 @@ impl Caller {
         Self(principal)
     }
 
-    pub(crate) fn principal(&self) -> &Principal {
+    pub(crate) const fn principal(&self) -> &Arc<Principal> {
         &self.0
     }
 

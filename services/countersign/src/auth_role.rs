@@ -12,6 +12,7 @@ use crate::{
     databases::{self, AUTH_FILE},
     guarding::Guarding,
     master,
+    own_policies::PolicyTasks,
     process::Process,
 };
 
@@ -25,6 +26,7 @@ pub struct AuthRole {
     /// Brings events here and takes them away.
     pub bus: Bus,
     clock: Clock,
+    policies: PolicyTasks,
     config: Config,
     folder: Option<DataFolder>,
 }
@@ -52,7 +54,8 @@ impl AuthRole {
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
         let deps = guarding.auth(db.clone(), master);
         let auth = countersign_auth::build(config.auth.clone(), deps).await?;
-        Ok(Self { auth, db, bus, clock, config: config.clone(), folder })
+        let policies = guarding.policies;
+        Ok(Self { auth, db, bus, clock, policies, config: config.clone(), folder })
     }
 
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
@@ -69,9 +72,9 @@ impl AuthRole {
     }
 
     fn into_process(self) -> Process {
-        let Self { auth, db, bus, clock, config, folder } = self;
+        let Self { auth, db, bus, clock, policies, config, folder } = self;
         let auth = auth.into_part().task(databases::time(&db, clock));
-        let parts = vec![auth, bus::part(&config, bus)];
+        let parts = vec![auth, bus::part(&config, bus), policies.into_part()];
         Process { parts, server: config.server, databases: vec![("auth", db)], folder }
     }
 }

@@ -1,11 +1,15 @@
 //! What can be said on the command line. Parsing only: what a command does is
 //! in its own room under `commands`.
 
+mod policy;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign_events::admin;
 use countersign_types::{EventId, Tenant, Timestamp};
+
+pub use policy::{Assignment, Explain, Format, PolicyCommand, PolicySource};
 
 /// Identity for gRPC systems: accounts, sessions, profiles and events.
 ///
@@ -69,6 +73,9 @@ pub enum Command {
     /// Check the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Write, check and try out policies. Needs no data and no configuration.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 /// A service that can run alone.

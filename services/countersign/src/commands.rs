@@ -9,6 +9,7 @@ mod events;
 mod keys;
 mod migrate;
 mod password;
+mod policy;
 mod serve;
 mod table;
 
@@ -29,8 +30,13 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
 }
 
 async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
-    if let Some(Command::Config { reference: true }) = cli.command {
-        return Ok(out.write_all(Config::reference().as_bytes())?);
+    match cli.command {
+        Some(Command::Config { reference: true }) => {
+            return Ok(out.write_all(Config::reference().as_bytes())?);
+        }
+        // Policies are tried out where there is no server, by whoever writes them.
+        Some(Command::Policy(command)) => return policy::run(command, out),
+        _ => {}
     }
     let config = Config::load(&cli.flags)?;
     match cli.command {
@@ -43,5 +49,6 @@ async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
         Some(Command::Events(command)) => events::run(command, &config, out).await,
         Some(Command::Account(command)) => account::run(command, &config, out).await,
         Some(Command::Audit(command)) => audit::run(&command, &config, out).await,
+        Some(Command::Policy(command)) => policy::run(command, out),
     }
 }

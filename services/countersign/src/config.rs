@@ -14,10 +14,13 @@ use crate::{Error, cli::Flags};
 
 mod bus;
 mod keys;
+mod policies;
 mod token;
 
 pub use bus::BusConfig;
 pub use keys::KeysConfig;
+pub use policies::PoliciesConfig;
+pub(crate) use policies::base_policies;
 pub use token::TokenConfig;
 
 /// Everything that can be set.
@@ -34,6 +37,8 @@ pub struct Config {
     pub log: LogConfig,
     /// What access tokens say, and what the guard asks of them.
     pub token: TokenConfig,
+    /// Policies of one's own.
+    pub policies: PoliciesConfig,
     /// Where each service keeps its data.
     pub database: DatabasesConfig,
     /// Where events travel.
@@ -92,6 +97,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             log: LogConfig::default(),
             token: TokenConfig::default(),
+            policies: PoliciesConfig::default(),
             database: DatabasesConfig::default(),
             bus: BusConfig::default(),
             keys: KeysConfig::default(),
@@ -148,6 +154,7 @@ impl Config {
         self.server.validate("server")?;
         self.log.validate("log")?;
         self.token.validate("token")?;
+        self.policies.validate("policies")?;
         self.database.auth.validate("database.auth")?;
         self.database.user.validate("database.user")?;
         self.bus.validate("bus")?;

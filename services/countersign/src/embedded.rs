@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, DataFolder, Error, bus, databases::Databases, guarding::Guarding, master,
-    process::Process,
+    own_policies::PolicyTasks, process::Process,
 };
 
 /// The whole system, ready to be served.
@@ -27,6 +27,8 @@ pub struct Embedded {
     pub databases: Databases,
     /// Brings events from one to the other.
     pub bus: Bus,
+    /// What keeps the guard up to date with the folders of one's own policies.
+    pub policies: PolicyTasks,
     /// How it is to be served.
     pub server: ServerConfig,
     /// Held as long as this lives: no other process runs on the data.
@@ -65,6 +67,7 @@ impl Embedded {
             user: countersign_user::build(config.user.clone(), user).await?,
             databases,
             bus,
+            policies: guarding.policies,
             server: config.server.clone(),
             folder,
             config: config.clone(),
@@ -85,8 +88,9 @@ impl Embedded {
     }
 
     fn into_process(self) -> Process {
-        let Self { auth, user, databases, bus, server, folder, config } = self;
-        let parts = vec![auth.into_part(), user.into_part(), bus::part(&config, bus)];
+        let Self { auth, user, databases, bus, policies, server, folder, config } = self;
+        let policies = policies.into_part();
+        let parts = vec![auth.into_part(), user.into_part(), bus::part(&config, bus), policies];
         let databases = databases.each().map(|(name, db)| (name, db.clone())).to_vec();
         Process { parts, server, databases, folder: Some(folder) }
     }

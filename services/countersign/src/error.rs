@@ -146,6 +146,47 @@ pub enum Error {
         "the audit trail of {0} was changed: see above where, and keep this data folder as evidence"
     )]
     AuditChanged(&'static str),
+    /// Policies do not hold.
+    #[error(
+        "{problems} problems in the policies of {dir}: see above, each with file and line",
+        dir = dir.display()
+    )]
+    Policies {
+        /// Their folder.
+        dir: PathBuf,
+        /// How many problems there are.
+        problems: usize,
+    },
+    /// Policies do not decide as their tables expect.
+    #[error("{failed} of {cases} cases are decided otherwise than expected")]
+    Unexpected {
+        /// How many.
+        failed: usize,
+        /// How many there are.
+        cases: usize,
+    },
+    /// A table of expected decisions cannot be used.
+    #[error("{file}: {reason}", file = file.display())]
+    Table {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is nothing to test by.
+    #[error("{folder} has no table of expected decisions (*.test.toml)", folder = .0.display())]
+    NoTable(PathBuf),
+    /// Two sets of policies decide differently.
+    #[error("{0} requests are decided differently")]
+    Different(usize),
+    /// A file that the command line names cannot be read.
+    #[error("cannot read {file}: {source}", file = file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),

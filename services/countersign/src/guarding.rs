@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES};
+use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::follow_revocations;
 use countersign_guard::{Guard, Revocations, Settings};
@@ -13,11 +13,16 @@ use countersign_tokens::KeyRing;
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
-use crate::{Config, Error};
+use crate::{
+    Config, Error,
+    own_policies::{OwnPolicies, PolicyTasks},
+};
 
 /// A guard with all that feeds it.
 pub struct Guarding {
     guard: Guard,
+    /// What keeps it up to date with the folder of one's own policies.
+    pub policies: PolicyTasks,
     settings: Settings,
     keys: KeyRing,
     revocations: Revocations,
@@ -27,25 +32,27 @@ pub struct Guarding {
 }
 
 impl Guarding {
-    /// A guard with the base policies, that follows revocations on `bus`.
+    /// A guard with the policies that are set, that follows revocations on `bus`.
     ///
     /// # Errors
     /// [`Error::Guard`].
     pub fn beside_auth(config: &Config, clock: &Clock, bus: &Bus) -> Result<Self, Error> {
         let (keys, revocations) = (KeyRing::default(), Revocations::default());
         let settings = config.token.guard(&config.server);
-        let guard = Guard::builder(settings.clone())
+        let own = OwnPolicies::read(&config.policies)?;
+        let builder = Guard::builder(settings.clone())
             .rules(RULES)
-            .policies(CEDAR_SCHEMA, BASE_POLICIES)
+            .policies(CEDAR_SCHEMA, &[])
             .keys(keys.clone())
             .revocations(revocations.clone())
-            .clock(clock.clone())
-            .build()?;
+            .clock(clock.clone());
+        let guard = own.put_into(builder).build()?;
+        let policies = own.watch(&guard);
         let life = config.auth.session.access_token_lifetime;
         follow_revocations(bus, &revocations, life, settings.leeway);
         let (clock, bus) = (clock.clone(), bus.clone());
         let read_elsewhere = config.token.attributes_elsewhere.iter().cloned().collect();
-        Ok(Self { guard, settings, keys, revocations, read_elsewhere, clock, bus })
+        Ok(Self { guard, policies, settings, keys, revocations, read_elsewhere, clock, bus })
     }
 
     /// What the auth service needs.

@@ -3,7 +3,7 @@
 //!
 //! [`Embedded`] puts everything together, [`AuthRole`] and [`UserRole`] what
 //! runs as a process of its own; the executable and the tests start through
-//! them. What they have in common is in `guarding`, `bus` and `process`.
+//! them. What they have in common is in `guarding`, `own_policies`, `bus` and `process`.
 
 mod auth_role;
 mod banner;
@@ -17,17 +17,19 @@ mod error;
 mod folder;
 mod guarding;
 mod master;
+mod own_policies;
 mod process;
 mod user_role;
 
 pub use auth_role::AuthRole;
 pub use cli::{
-    AccountCommand, AuditCommand, Cli, Command, DeadLetter, EventsCommand, Flags, KeysCommand,
-    Role, Since,
+    AccountCommand, Assignment, AuditCommand, Cli, Command, DeadLetter, EventsCommand, Explain,
+    Flags, Format, KeysCommand, PolicyCommand, PolicySource, Role, Since,
 };
-pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, TokenConfig};
+pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, PoliciesConfig, TokenConfig};
 pub use databases::Databases;
 pub use embedded::Embedded;
 pub use error::Error;
 pub use folder::DataFolder;
+pub use own_policies::PolicyTasks;
 pub use user_role::UserRole;

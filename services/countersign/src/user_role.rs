@@ -2,7 +2,7 @@
 //! has no master key and never sees the auth service's database: keys come by
 //! gRPC, revocations by the bus.
 
-use countersign_contracts::{BASE_POLICIES, CEDAR_SCHEMA, RULES};
+use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::{Feed, FeedOptions};
 use countersign_mesh::{Part, Readiness, Task};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, DataFolder, Error, bus,
     databases::{self, USER_FILE},
+    own_policies::{OwnPolicies, PolicyTasks},
     process::Process,
 };
 
@@ -30,6 +31,7 @@ pub struct UserRole {
     /// Whether the guard knows the keys and what was revoked.
     pub ready: Readiness,
     tasks: Vec<Task>,
+    policies: PolicyTasks,
     config: Config,
     folder: Option<DataFolder>,
 }
@@ -53,13 +55,16 @@ impl UserRole {
         let bus = bus::open(config).await?;
         let settings = config.token.guard(&config.server);
         let feed = Feed::new(settings, &options, &bus, clock.clone()).map_err(source)?;
-        let guard = feed.guard().rules(RULES).policies(CEDAR_SCHEMA, BASE_POLICIES).build()?;
+        let own = OwnPolicies::read(&config.policies)?;
+        let builder = feed.guard().rules(RULES).policies(CEDAR_SCHEMA, &[]);
+        let guard = own.put_into(builder).build()?;
+        let policies = own.watch(&guard);
         let time = databases::time(&db, clock.clone());
         let deps = countersign_user::Deps { db: db.clone(), clock, guard, bus: bus.clone() };
         let user = countersign_user::build(config.user.clone(), deps).await?;
         let ready = Readiness::from(feed.ready());
         let tasks = vec![Task::new("feed", |cancel| feed.run(cancel)), time];
-        Ok(Self { user, db, bus, ready, tasks, config: config.clone(), folder })
+        Ok(Self { user, db, bus, ready, tasks, policies, config: config.clone(), folder })
     }
 
     /// Serves on `listener` with all tasks, until `shutdown` is cancelled and
@@ -76,9 +81,9 @@ impl UserRole {
     }
 
     fn into_process(self) -> Process {
-        let Self { user, db, bus, ready, tasks, config, folder } = self;
+        let Self { user, db, bus, ready, tasks, policies, config, folder } = self;
         let user = tasks.into_iter().fold(user.into_part().ready(ready), Part::task);
-        let parts = vec![user, bus::part(&config, bus)];
+        let parts = vec![user, bus::part(&config, bus), policies.into_part()];
         Process { parts, server: config.server, databases: vec![("user", db)], folder }
     }
 }

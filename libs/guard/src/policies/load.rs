@@ -1,11 +1,12 @@
-//! Reads policy files, and refuses a bad one with file, line and reason.
+//! Reads policies, and refuses bad ones, all at once, each with file, line and
+//! reason.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
-use super::step_up;
+use super::{PolicyFile, Problem, step_up};
 use crate::Error;
 
 /// Principal and resource with their attributes are all that a decision has:
@@ -19,72 +20,103 @@ pub(super) fn schema(text: &str) -> Result<Schema, Error> {
     }
 }
 
+/// File and line of each policy.
+pub(super) type Places = HashMap<PolicyId, (String, usize)>;
+
 /// The policies of all files, each by its `@id`.
-pub(super) fn policies(schema: &Schema, files: &[(String, String)]) -> Result<Vec<Policy>, Error> {
-    let mut policies: Vec<Policy> = Vec::new();
+pub(super) fn policies(
+    schema: &Schema,
+    files: &[PolicyFile],
+) -> Result<(Vec<Policy>, Places), Error> {
+    let (mut policies, mut problems) = (Vec::new(), Vec::new());
     let mut origins = HashMap::new();
-    for (index, (file, text)) in files.iter().enumerate() {
-        for policy in parse(file, text)? {
-            if let Some(reason) = step_up::fault(&policy) {
-                return Err(at(file, line_of(&policy, text), reason));
+    for file in files {
+        for policy in parse(file, &mut problems) {
+            let fault = step_up::fault(&policy);
+            problems.extend(fault.map(|reason| at(file, offset_of(&policy), reason)));
+            match origins.entry(policy.id().clone()) {
+                hash_map::Entry::Vacant(free) => {
+                    free.insert(file);
+                    policies.push(policy);
+                }
+                hash_map::Entry::Occupied(_) => {
+                    let reason = format!("there are two policies with @id(\"{}\")", policy.id());
+                    problems.push(at(file, offset_of(&policy), reason));
+                }
             }
-            if origins.insert(policy.id().clone(), index).is_some() {
-                let reason = format!("there are two policies with @id(\"{}\")", policy.id());
-                return Err(at(file, line_of(&policy, text), reason));
-            }
-            policies.push(policy);
         }
     }
-    validate(schema, &policies, |id| origins.get(id).and_then(|index| files.get(*index)))?;
-    Ok(policies)
+    validate(schema, &policies, &origins, &mut problems)?;
+    // Cedar's own order within a line: the cause comes first.
+    problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    problems.dedup();
+    if !problems.is_empty() {
+        return Err(Error::Policies(problems));
+    }
+    let place = |policy: &Policy| {
+        let file = origins.get(policy.id())?;
+        let place = (file.name.clone(), line(&file.text, offset_of(policy)));
+        Some((policy.id().clone(), place))
+    };
+    let places = policies.iter().filter_map(place).collect();
+    Ok((policies, places))
 }
 
-fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Error> {
-    let set: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
-        at(file, line(text, offset(&errors)), chain(&errors))
-    })?;
-    if let Some(template) = set.templates().next() {
-        let reason = "a template is no policy: it has no place here".to_owned();
-        let line = line(text, template.as_ref().loc().map(|loc| loc.start()));
-        return Err(at(file, line, reason));
-    }
-    let named = set.policies().map(|policy| match policy.annotation("id") {
-        Some(id) if !id.is_empty() => Ok(policy.new_id(PolicyId::new(id))),
-        _ => {
-            let reason = "the policy has no @id".to_owned();
-            Err(at(file, line_of(policy, text), reason))
+fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
+    let set: PolicySet = match file.text.parse() {
+        Ok(set) => set,
+        Err(errors) => {
+            let errors: &cedar_policy::ParseErrors = &errors;
+            problems.extend(errors.iter().map(|error| at(file, offset(error), chain(error))));
+            return Vec::new();
         }
-    });
-    named.collect()
+    };
+    problems.extend(set.templates().map(|template| {
+        let reason = "a template is no policy: it has no place here".to_owned();
+        at(file, template.as_ref().loc().map(|loc| loc.start()), reason)
+    }));
+    let mut named = Vec::new();
+    for policy in set.policies() {
+        match policy.annotation("id") {
+            Some(id) if !id.is_empty() => named.push(policy.new_id(PolicyId::new(id))),
+            _ => problems.push(at(file, offset_of(policy), "the policy has no @id".to_owned())),
+        }
+    }
+    // A set has no order of its own: of two with one name the later one is wrong.
+    named.sort_by_key(offset_of);
+    named
 }
 
 /// Strict, and warnings count: a policy that can never apply is a mistake.
-fn validate<'a>(
+fn validate(
     schema: &Schema,
     policies: &[Policy],
-    origin: impl Fn(&PolicyId) -> Option<&'a (String, String)>,
+    origins: &HashMap<PolicyId, &PolicyFile>,
+    problems: &mut Vec<Problem>,
 ) -> Result<(), Error> {
     let set = PolicySet::from_policies(policies.iter().cloned());
     let set = set.map_err(|error| Error::Schema(error.to_string()))?;
     let validator = Validator::new(schema.clone());
     let result = validator.validate_with_level(&set, ValidationMode::Strict, MAX_LEVEL);
-    let errors = result.validation_errors().map(|e| (e.policy_id(), offset(e), e.to_string()));
-    let warnings = result.validation_warnings().map(|w| (w.policy_id(), offset(w), w.to_string()));
-    match errors.chain(warnings).next() {
-        None => Ok(()),
-        Some((id, offset, reason)) => match origin(id) {
-            Some((file, text)) => Err(at(file, line(text, offset), reason)),
-            None => Err(at("", 1, reason)),
-        },
-    }
+    let errors: Vec<_> = result.validation_errors().collect();
+    // A policy that is wrong can never apply either: that says nothing more.
+    let is_wrong = |id: &PolicyId| errors.iter().any(|error| error.policy_id() == id);
+    let warnings = result.validation_warnings().filter(|warning| !is_wrong(warning.policy_id()));
+    let warnings = warnings.map(|w| (w.policy_id(), offset(w), w.to_string()));
+    let errors = errors.iter().map(|e| (e.policy_id(), offset(*e), e.to_string()));
+    problems.extend(errors.chain(warnings).map(|(id, offset, reason)| match origins.get(id) {
+        Some(file) => at(file, offset, reason),
+        None => Problem { file: String::new(), line: 0, reason },
+    }));
+    Ok(())
 }
 
-fn at(file: &str, line: usize, reason: String) -> Error {
-    Error::Policy { file: file.to_owned(), line, reason }
+fn at(file: &PolicyFile, offset: Option<usize>, reason: String) -> Problem {
+    Problem { file: file.name.clone(), line: line(&file.text, offset), reason }
 }
 
-fn line_of(policy: &Policy, text: &str) -> usize {
-    line(text, policy.as_ref().loc().map(|loc| loc.start()))
+fn offset_of(policy: &Policy) -> Option<usize> {
+    policy.as_ref().loc().map(|loc| loc.start())
 }
 
 /// The line, counted from 1, that an offset lies in.
@@ -93,7 +125,7 @@ fn line(text: &str, offset: Option<usize>) -> usize {
     1 + before.iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn offset(diagnostic: &dyn Diagnostic) -> Option<usize> {
+fn offset(diagnostic: &(impl Diagnostic + ?Sized)) -> Option<usize> {
     diagnostic.labels()?.next().map(|label| label.offset())
 }
 

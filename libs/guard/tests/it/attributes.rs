@@ -98,10 +98,10 @@ fn a_policy_that_reads_what_is_not_declared_is_refused_and_one_that_does_not_ask
     assert!(build(declared(), DEPARTMENT).is_ok());
     let unasked = DEPARTMENT.replace("principal has department && ", "");
     for attributes in [AttributeKinds::default(), declared()] {
-        assert!(matches!(build(attributes, &unasked), Err(Error::Policy { .. })));
+        assert!(matches!(build(attributes, &unasked), Err(Error::Policies(_))));
     }
     let wrong_type = DEPARTMENT.replace("== \"stores\"", "< 3");
-    assert!(matches!(build(declared(), &wrong_type), Err(Error::Policy { .. })));
+    assert!(matches!(build(declared(), &wrong_type), Err(Error::Policies(_))));
 }
 
 #[test]

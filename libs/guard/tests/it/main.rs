@@ -4,13 +4,17 @@
 mod alarm;
 mod attributes;
 mod decisions;
+mod desk;
 mod differential;
 mod entering;
+mod folder;
 mod fuzz;
 mod interceptor;
 mod mounting;
 mod policies;
+mod reloading;
 mod revocations;
+mod shadowing;
 mod statuses;
 mod tokens;
 mod world;

@@ -114,3 +114,14 @@ fn issuer_audience_and_environment_have_to_be_set() {
         assert_eq!(refused.to_string(), format!("the guard's setting `{name}` is empty"));
     }
 }
+
+#[test]
+fn everything_that_is_wrong_is_named_at_once() {
+    let one = "permit (principal, action, resource);\n\n@id(\"b\") permit (principal, action == Action::\"gone\", resource);";
+    let refused = build(&[("one.cedar", one), ("two.cedar", "permit (")]).err().unwrap();
+    let Error::Policies(problems) = &refused else { unreachable!("{refused}") };
+    let places: Vec<_> = problems.iter().map(|p| (p.file.as_str(), p.line)).collect();
+    assert_eq!(places.first(), Some(&("one.cedar", 1)), "{problems:?}");
+    assert!(places.contains(&("one.cedar", 3)) && places.contains(&("two.cedar", 1)), "{places:?}");
+    assert!(refused.to_string().ends_with("more)") && !refused.to_string().contains('\n'));
+}

@@ -95,6 +95,7 @@ fn every_section_checks_its_values() {
         ("COUNTERSIGN_BUS__STREAM", "a.b", "bus.stream"),
         ("COUNTERSIGN_BUS__REPLICAS", "6", "bus.replicas"),
         ("COUNTERSIGN_BUS__MAX_AGE", "1h", "bus.max_age"),
+        ("COUNTERSIGN_POLICIES__BASE", "false", "policies.dir"),
         ("COUNTERSIGN_KEYS__SOURCE", "127.0.0.1:50051", "keys.source"),
         ("COUNTERSIGN_KEYS__REFRESH_INTERVAL", "0s", "keys.refresh_interval"),
         ("COUNTERSIGN_AUTH__PASSWORD__MIN_LENGTH", "1", "password.min_length"),

@@ -6,4 +6,5 @@ mod apart;
 mod configuration;
 mod executable;
 mod place;
+mod policies;
 mod roles;

@@ -26,14 +26,15 @@ pub(in super::super) struct Steps {
 
 pub(super) async fn start(config: &Config, clock: Clock) -> System {
     let build = || Embedded::build(config, clock.clone());
-    let Embedded { auth, user, databases, server, folder, .. } = patiently(build).await;
+    let Embedded { auth, user, databases, server, folder, policies, .. } = patiently(build).await;
+
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let consumers = auth.consumers.into_iter().chain(user.consumers).collect();
     let probes = [auth.probe, user.probe];
     let denials = Mutex::new([auth.denials, user.denials]);
     let steps = Steps { auth: auth.relay, user: user.relay, probes, consumers, denials };
-    let server = Server::new(&server).part(auth.part).part(user.part);
+    let server = Server::new(&server).part(auth.part).part(user.part).part(policies.into_part());
     tokio::spawn(server.serve(listener, CancellationToken::new()));
     System {
         auth: vec![address],

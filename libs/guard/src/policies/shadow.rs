@@ -1,0 +1,226 @@
+//! Policies on trial: a candidate set decides again what the live one has
+//! decided, and only the difference is told.
+//!
+//! It never comes near an answer: calls leave a note in a bounded channel, and
+//! a task of its own evaluates both sets over it, so many a second at the most.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use cedar_policy::Decision;
+use countersign_types::Timestamp;
+use opentelemetry::{KeyValue, global, metrics::Counter};
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{Generation, Policies, PolicyGate};
+use crate::{
+    Attributes, Guard,
+    decision::{Case, error_policy},
+    principal::Principal,
+};
+
+/// Decisions that are looked at in one turn; calls beyond it are counted only.
+pub const SHADOWED_PER_TURN: usize = 100;
+/// The length of a turn.
+pub const TURN: Duration = Duration::from_millis(100);
+/// Differences that the log tells of in one turn; all are counted.
+const TOLD_PER_TURN: usize = 5;
+
+/// A call that was decided.
+pub(crate) struct Observation {
+    guard: Guard,
+    rpc: &'static str,
+    gate: PolicyGate,
+    principal: Arc<Principal>,
+    id: String,
+    live: Arc<Generation>,
+    time: Timestamp,
+}
+
+/// Where calls leave their notes.
+pub(crate) struct Notes {
+    sender: mpsc::Sender<Observation>,
+    skipped: Counter<u64>,
+}
+
+/// Evaluates a candidate beside the live policies.
+pub struct Shadow {
+    notes: mpsc::Receiver<Observation>,
+    decisions: Counter<u64>,
+}
+
+/// What a candidate would have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Decided the same way.
+    pub same: usize,
+    /// Denied now, and permitted by the candidate.
+    pub would_permit: usize,
+    /// Permitted now, and denied by the candidate.
+    pub would_deny: usize,
+    /// Not comparable: what the policies read of the resource was not to be had.
+    pub unknown: usize,
+}
+
+/// What one set of policies says.
+struct Opinion {
+    permits: bool,
+    /// Those that have decided; where some cannot be evaluated, those.
+    policies: Vec<String>,
+}
+
+impl Guard {
+    /// Has calls leave notes for a candidate. Only the first one of a guard gets
+    /// any.
+    pub(super) fn shadow(&self) -> Shadow {
+        let meter = global::meter("countersign.guard");
+        let counter = |name, about| meter.u64_counter(name).with_description::<&str>(about).build();
+        let (sender, notes) = mpsc::channel(SHADOWED_PER_TURN);
+        let skipped =
+            counter("countersign.guard.shadow_skipped", "decisions that no candidate looked at");
+        self.core.policies.note_in(Notes { sender, skipped });
+        let about = "decisions of the candidate policies, by what they would change";
+        Shadow { notes, decisions: counter("countersign.guard.shadow_decisions", about) }
+    }
+
+    /// Leaves a note of a call that is being decided. It waits for nothing.
+    pub(crate) fn observe(
+        &self,
+        rpc: &'static str,
+        gate: &PolicyGate,
+        principal: &Arc<Principal>,
+        id: &str,
+    ) {
+        let Some(notes) = self.core.policies.notes() else { return };
+        match notes.sender.try_reserve() {
+            Ok(room) => room.send(Observation {
+                guard: self.clone(),
+                rpc,
+                gate: gate.clone(),
+                principal: Arc::clone(principal),
+                id: id.to_owned(),
+                live: self.core.policies.current(),
+                time: self.core.clock.now(),
+            }),
+            Err(_) => notes.skipped.add(1, &[]),
+        }
+    }
+}
+
+impl Shadow {
+    /// Evaluates turn by turn, until `stop` is over.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut turns = interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let working = async {
+            loop {
+                turns.tick().await;
+                self.step().await;
+            }
+        };
+        tokio::select! {
+            () = working => {}
+            () = stop => {}
+        }
+    }
+
+    /// Evaluates what calls have left.
+    pub async fn step(&mut self) -> Tally {
+        let (mut tally, mut told) = (Tally::default(), 0);
+        for _ in 0..SHADOWED_PER_TURN {
+            let Ok(note) = self.notes.try_recv() else { break };
+            let Some(candidate) = note.guard.core.policies.candidate() else { continue };
+            let outcome = match note.opinions(&candidate).await {
+                None => {
+                    tally.unknown += 1;
+                    "unknown"
+                }
+                Some((live, shadow)) if live.permits == shadow.permits => {
+                    tally.same += 1;
+                    "same"
+                }
+                Some((live, shadow)) => {
+                    told += 1;
+                    if told <= TOLD_PER_TURN {
+                        tell(note.rpc, &live, &shadow);
+                    }
+                    if shadow.permits {
+                        tally.would_permit += 1;
+                        "would_permit"
+                    } else {
+                        tally.would_deny += 1;
+                        "would_deny"
+                    }
+                }
+            };
+            let labels = [KeyValue::new("rpc.method", note.rpc), KeyValue::new("outcome", outcome)];
+            self.decisions.add(1, &labels);
+            // Calls on this thread come first.
+            yield_now().await;
+        }
+        tally
+    }
+}
+
+impl Observation {
+    /// What both say, over the same attributes.
+    async fn opinions(&self, candidate: &Generation) -> Option<(Opinion, Opinion)> {
+        let (live, shadow) = (self.live.of(&self.gate), candidate.of(&self.gate));
+        let reads = live.read_resource() || shadow.read_resource();
+        let attributes = match reads {
+            true => Some(self.guard.attributes(self.rpc, &self.gate, &self.id).await.ok()?),
+            false => None,
+        };
+        Some((self.opinion(live, &attributes)?, self.opinion(shadow, &attributes)?))
+    }
+
+    fn opinion(
+        &self,
+        policies: &Policies,
+        attributes: &Option<Option<Attributes>>,
+    ) -> Option<Opinion> {
+        let attributes = match attributes {
+            // What does not exist is denied, where a policy asks for it.
+            Some(None) if policies.read_resource() => {
+                return Some(Opinion { permits: false, policies: Vec::new() });
+            }
+            Some(Some(attributes)) if policies.read_resource() => Some(attributes),
+            _ => None,
+        };
+        let Self { gate, principal, id, time: now, .. } = self;
+        let case = Case { gate, principal, id, attributes, now: *now };
+        let response = self.guard.evaluate(&case, policies, policies.set()).ok()?;
+        let mut failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
+        failed.sort();
+        if !failed.is_empty() {
+            return Some(Opinion { permits: false, policies: failed });
+        }
+        let mut policies: Vec<_> =
+            response.diagnostics().reason().map(ToString::to_string).collect();
+        policies.sort();
+        Some(Opinion { permits: response.decision() == Decision::Allow, policies })
+    }
+}
+
+/// Names no caller and no resource.
+fn tell(rpc: &'static str, live: &Opinion, shadow: &Opinion) {
+    let word = |opinion: &Opinion| if opinion.permits { "permit" } else { "deny" };
+    tracing::info!(
+        target: "countersign::shadow",
+        decision = word(live),
+        rpc.method = rpc,
+        policies = ?live.policies,
+        candidate.decision = word(shadow),
+        candidate.policies = ?shadow.policies,
+        "the candidate policies decide differently"
+    );
+}
+
+impl fmt::Debug for Shadow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shadow")
+    }
+}
