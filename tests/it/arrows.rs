@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Somebody else's service, as the guide of the guard builds it.
     ("notes", &["codegen", "events", "feed", "guard", "types"]),
     ("countersign-audit", &["events", "types"]),
-    ("countersign-mesh", &["contracts", "types"]),
+    ("countersign-mesh", &["contracts", "guard", "types"]),
     ("countersign-auth", SERVICE),
     ("countersign-user", SERVICE),
     (

@@ -2,7 +2,9 @@
 //! of this package.
 
 mod access;
+mod accounts;
 mod arrows;
+mod attributes;
 mod broker_gone;
 mod campaign;
 mod clocks;
@@ -14,6 +16,7 @@ mod flow;
 mod health;
 mod input;
 mod keys;
+mod lists;
 mod policies;
 mod pool;
 mod profiles;
@@ -26,5 +29,6 @@ mod sessions;
 mod start;
 mod statements;
 mod telemetry;
+mod tenants;
 mod tokens;
 mod trace;

@@ -272,11 +272,22 @@ impl TestApp {
     /// # Panics
     /// Making the account or logging in is refused.
     pub async fn admin(&self, name: &str) -> Login {
+        self.made(name, &["admin"], "default").await
+    }
+
+    /// A session of somebody new with these roles, in a tenant, made as an
+    /// operator does it.
+    ///
+    /// # Panics
+    /// Making the account or logging in is refused.
+    pub async fn made(&self, name: &str, roles: &[&str], tenant: &str) -> Login {
         let (config, clock) = (&self.shape().config.auth, &self.shape().clock);
-        let (email, roles) = (email_of(name), vec!["admin".to_owned()]);
-        let db = self.running().auth_database();
-        let made = create_account(db, clock, config, email.clone(), PASSWORD.to_owned(), roles);
-        let user_id = made.await.expect("an administrator can be made").to_string();
+        let (db, email) = (self.running().auth_database(), email_of(name));
+        let roles = roles.iter().map(|&role| role.to_owned()).collect();
+        let tenant = tenant.parse().expect("the name of a tenant");
+        let password = PASSWORD.to_owned();
+        let made = create_account(db, clock, config, email.clone(), password, roles, tenant);
+        let user_id = made.await.expect("an account can be made").to_string();
         self.settle().await;
         self.login(&Person { email, user_id }).await
     }
@@ -287,19 +298,45 @@ impl TestApp {
     /// # Panics
     /// One lets it in.
     pub async fn shut_out(&self, clients: &Clients) {
-        let (_, user) = self.running().addresses();
+        self.refused_everywhere(clients, &["SESSION_REVOKED"]).await;
+    }
+
+    /// Asserts the same of a token that was issued before the account was changed.
+    ///
+    /// # Panics
+    /// One lets it in.
+    pub async fn outdated(&self, clients: &Clients) {
+        self.refused_everywhere(clients, &["TOKEN_OUTDATED"]).await;
+    }
+
+    /// Asserts the same of an account that may not come in: that its sessions
+    /// have ended and that it was changed reaches a guard in any order.
+    ///
+    /// # Panics
+    /// One lets it in.
+    pub async fn locked_out(&self, clients: &Clients) {
+        self.refused_everywhere(clients, &["SESSION_REVOKED", "TOKEN_OUTDATED"]).await;
+    }
+
+    async fn refused_everywhere(&self, clients: &Clients, reasons: &[&str]) {
+        let (auth, user) = self.running().addresses();
         let soon = self.shape().place.topology != Topology::Embedded;
         let deadline = Instant::now() + if soon { REVOCATION } else { Duration::ZERO };
-        for &address in user {
+        let guards = auth.iter().map(|at| (at, true)).chain(user.iter().map(|at| (at, false)));
+        for (&address, is_auth) in guards {
             let clients = clients.at(address);
             let refused = loop {
-                let answer = clients.profile("me").await;
+                let answer = match is_auth {
+                    true => clients.account("me").await.map(drop),
+                    false => clients.profile("me").await.map(drop),
+                };
                 if answer.is_err() || Instant::now() > deadline {
                     break refusal(answer);
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             };
-            refused.is(Code::Unauthenticated, "SESSION_REVOKED");
+            assert_eq!(refused.code, Code::Unauthenticated, "{refused:?}");
+            assert!(reasons.contains(&refused.reason.as_str()), "{refused:?}");
         }
     }
 

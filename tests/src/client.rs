@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use countersign_contracts::{
     auth::v1::{
-        auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient,
+        account_service_client::AccountServiceClient, auth_service_client::AuthServiceClient,
+        session_service_client::SessionServiceClient,
     },
     user::v1::profile_service_client::ProfileServiceClient,
 };
@@ -105,6 +106,12 @@ impl Clients {
     #[must_use]
     pub fn auth(&self) -> AuthServiceClient<Authenticated> {
         AuthServiceClient::new(self.channel())
+    }
+
+    /// Accounts, for their owners and administrators.
+    #[must_use]
+    pub fn accounts(&self) -> AccountServiceClient<Authenticated> {
+        AccountServiceClient::new(self.channel())
     }
 
     /// Sessions.

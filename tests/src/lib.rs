@@ -22,6 +22,7 @@ mod process;
 mod proxy;
 mod raw;
 mod refusal;
+mod staff;
 mod tls;
 
 pub use app::{Surroundings, TestApp, Topology};

@@ -107,6 +107,7 @@ fn trait_method(method: &Method, access: Option<&Access>) -> String {
     let Method { name, input_type, output_type, .. } = method;
     let call = match access {
         Some(Access::Public) => "PublicCall",
+        Some(Access::List { .. }) => "ListCall",
         _ => "Call",
     };
     let docs = docs(&method.comments);
@@ -135,6 +136,7 @@ fn trait_method(method: &Method, access: Option<&Access>) -> String {
 fn adapter_method(service: &Service, method: &Method, access: Option<&Access>) -> String {
     let enter = match access {
         Some(Access::Public) => "enter_public(request)".to_owned(),
+        Some(Access::List { .. }) => "enter_list(request)".to_owned(),
         Some(Access::Resource { id, .. }) => format!("enter(request, |message| {id})"),
         // An RPC without a rule has been reported; nothing is written then.
         Some(Access::Service) | None => "enter_service(request)".to_owned(),

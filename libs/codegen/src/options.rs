@@ -11,17 +11,26 @@ use prost_reflect::{
 /// `countersign.policy.v1.Rule`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Rule {
-    #[prost(oneof = "Kind", tags = "1, 2")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3")]
     pub(crate) kind: Option<Kind>,
 }
 
-/// The two kinds of rule.
+/// The kinds of rule.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum Kind {
     #[prost(message, tag = "1")]
     Public(()),
     #[prost(message, tag = "2")]
     Policy(Policy),
+    #[prost(message, tag = "3")]
+    List(List),
+}
+
+/// `countersign.policy.v1.List`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct List {
+    #[prost(string, tag = "1")]
+    pub(crate) resource: String,
 }
 
 /// `countersign.policy.v1.Policy`.

@@ -114,6 +114,7 @@ fn server_constants(contract: &Contract, schema: &str, policies: Option<&[Policy
             Access::Public => "Public".to_owned(),
             Access::Service => "Policy { resource: \"Service\" }".to_owned(),
             Access::Resource { kind, .. } => format!("Policy {{ resource: {kind:?} }}"),
+            Access::List { kind } => format!("List {{ resource: {kind:?} }}"),
         };
         let _ = writeln!(
             rules,

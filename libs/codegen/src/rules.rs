@@ -37,6 +37,8 @@ pub(crate) enum Access {
         /// A Rust expression for its id, from a reference `message` to the request.
         id: String,
     },
+    /// The policies decide which resources of this Cedar entity type are listed.
+    List { kind: String },
 }
 
 /// Reads the rules of all services.
@@ -109,8 +111,9 @@ fn access(
     };
     let Policy { resource, id_field } = match rule.kind {
         Some(Kind::Public(())) => return Ok(Access::Public),
+        Some(Kind::List(list)) => return listed(list.resource, contract),
         Some(Kind::Policy(policy)) => policy,
-        None => return Err("its rule is neither public nor policy".to_owned()),
+        None => return Err("its rule is none of public, policy and list".to_owned()),
     };
     match (resource.as_str(), id_field.as_str()) {
         ("", "") => Ok(Access::Service),
@@ -120,6 +123,13 @@ fn access(
             Err(format!("rule names the resource {resource:?}, which no service declares"))
         }
         (_, path) => Ok(Access::Resource { id: id_expression(rpc.input(), path)?, kind: resource }),
+    }
+}
+
+fn listed(kind: String, contract: &Contract) -> Result<Access, String> {
+    match contract.resources.contains_key(&kind) {
+        true => Ok(Access::List { kind }),
+        false => Err(format!("rule lists the resource {kind:?}, which no service declares")),
     }
 }
 

@@ -15,6 +15,8 @@ entity User in [Role] {
   session_age: Long,
   // What the caller proved to hold, such as \"password\".
   factors: Set<String>,
+  // The tenant that the account belongs to.
+  tenant: String,
 };
 entity Service;
 ";
@@ -34,7 +36,7 @@ pub(crate) fn text(contract: &Contract) -> String {
         let resource = match access {
             Access::Public => continue,
             Access::Service => "Service",
-            Access::Resource { kind, .. } => kind,
+            Access::Resource { kind, .. } | Access::List { kind } => kind,
         };
         let _ = writeln!(
             text,

@@ -121,7 +121,27 @@ fn an_rpc_without_a_rule_is_refused() {
         "",
         "acme/shop/v1/shop.proto: ShopService.ListGoods: has no rule",
     );
-    refused("{ public: {} }", "{}", "ShopService.ListGoods: its rule is neither public nor policy");
+    refused(
+        "{ public: {} }",
+        "{}",
+        "ShopService.ListGoods: its rule is none of public, policy and list",
+    );
+}
+
+#[test]
+fn a_list_is_of_resources_that_are_declared() {
+    refused(
+        "{ public: {} }",
+        "{ list: { resource: \"Nothing\" } }",
+        "ShopService.ListGoods: rule lists the resource \"Nothing\", which no service declares",
+    );
+    let shop = SHOP.replace("{ public: {} }", "{ list: { resource: \"Basket\" } }");
+    let attempt = Attempt::new(&shop).policy(OWNER);
+    attempt.compile().expect("compiled");
+    let root = attempt.written("contracts.rs");
+    assert!(root.contains("Access::List"), "{root}");
+    let package = attempt.written("acme.shop.v1.rs");
+    assert!(package.contains("ListCall") && package.contains("enter_list("), "{package}");
 }
 
 #[test]

@@ -115,9 +115,12 @@ impl GuardBuilder {
     /// [`Error`] names the setting, the policy file or the rule that does not fit.
     pub fn build(self) -> Result<Guard, Error> {
         self.settings.check()?;
-        let types = Types::new().ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
+        let attributes = self.settings.attributes.clone();
+        let schema = attributes.extend(&self.schema)?;
+        let types =
+            Types::new(attributes).ok_or_else(|| Error::Schema("no such type names".to_owned()))?;
         let types = Arc::new(types);
-        let mut frame = Frame::new(&self.schema)?;
+        let mut frame = Frame::new(&schema)?;
         let entries = self.rules.iter().map(|rule| entry(*rule, &mut frame, &types));
         let rules = Rules::new(entries.collect::<Result<Vec<_>, _>>()?)?;
         let core = Core {
@@ -142,6 +145,9 @@ fn entry(rule: Rule, frame: &mut Frame, types: &Types) -> Result<Entry, Error> {
         Access::Public => Gate::Public,
         Access::Policy { resource } => {
             Gate::Policy(Box::new(frame.gate(rule.rpc, resource, types)?))
+        }
+        Access::List { resource } => {
+            Gate::List(Box::new(frame.list_gate(rule.rpc, resource, types)?))
         }
     };
     Ok(Entry { rpc: rule.rpc, gate })

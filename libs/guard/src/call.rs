@@ -1,6 +1,6 @@
 //! What a handler is given.
 
-use crate::{Caller, Peer, Permit};
+use crate::{Caller, Peer, Permit, Visible};
 
 /// A call that was permitted. Only the guard makes one.
 #[non_exhaustive]
@@ -12,6 +12,19 @@ pub struct Call<M> {
     pub caller: Caller,
     /// What was permitted.
     pub permit: Permit,
+    /// Where the call comes from.
+    pub peer: Peer,
+}
+
+/// A call of an RPC that lists resources. Only the guard makes one.
+#[non_exhaustive]
+pub struct ListCall<M> {
+    /// The message, valid by the rules of the contract.
+    pub message: M,
+    /// Who calls.
+    pub caller: Caller,
+    /// What the answer may hold.
+    pub visible: Visible,
     /// Where the call comes from.
     pub peer: Peer,
 }

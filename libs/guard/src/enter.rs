@@ -10,7 +10,7 @@ use countersign_types::{Fault, UserId, Validate};
 use tonic::{Request, Status};
 
 use crate::{
-    Call, Caller, Peer, Permit, PublicCall,
+    Call, Caller, ListCall, Peer, Permit, PublicCall,
     guard::Admission,
     policies::PolicyGate,
     rule::{Gate, Rule},
@@ -55,6 +55,20 @@ pub async fn enter_public<M: Validate>(request: Request<M>) -> Result<PublicCall
     entrance.public_call(message)
 }
 
+/// Enters an RPC that lists resources.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every broken rule of input; PERMISSION_DENIED for who
+/// may see none, whatever there is; INTERNAL for a service that is not behind a guard.
+pub async fn enter_list<M: Validate>(request: Request<M>) -> Result<ListCall<M>, Status> {
+    let (Entrance { admission, peer }, message) = Entrance::of(request)?;
+    let (Gate::List(gate), Some(principal)) = (&admission.rule.gate, &admission.principal) else {
+        return Err(unguarded());
+    };
+    let visible = admission.guard.visible(admission.rule.rpc, gate, principal).map_err(status)?;
+    Ok(ListCall { message, caller: Caller::new(principal.clone()), visible, peer })
+}
+
 /// A call on its way in: admitted by the layer, its message valid.
 struct Entrance {
     admission: Admission,
@@ -81,7 +95,7 @@ impl Entrance {
     fn public_call<M>(self, message: M) -> Result<PublicCall<M>, Status> {
         match self.admission.rule.gate {
             Gate::Public => Ok(PublicCall { message, peer: self.peer }),
-            Gate::Policy(_) => Err(unguarded()),
+            Gate::Policy(_) | Gate::List(_) => Err(unguarded()),
         }
     }
 

@@ -8,12 +8,12 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 
 use crate::{
-    GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    AttributeKinds, GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
     policies::Live,
     principal::{Principal, Types},
     record::{Recorder, Sink},
     rule::{Entry, Gate, Rules},
-    token::{Tokens, not_ready, unauthenticated},
+    token::{Tokens, not_ready},
 };
 
 /// Checks calls. Clones share everything; resolvers, and where denials are sent,
@@ -101,6 +101,21 @@ impl Guard {
         self.core.rules.rpcs()
     }
 
+    /// The attributes that accounts can have.
+    #[must_use]
+    pub fn declared_attributes(&self) -> &AttributeKinds {
+        &self.core.types.attributes
+    }
+
+    /// Whether a policy that is in force now reads this attribute of callers: a
+    /// token that is issued for this guard need not carry another. Policies that
+    /// are exchanged for some that read more find it in the tokens that are
+    /// issued from then on.
+    #[must_use]
+    pub fn reads_attribute(&self, name: &str) -> bool {
+        self.core.policies.current().reads_attribute(name)
+    }
+
     /// Whether calls that need a token can be decided: there are keys, and what
     /// is revoked is known. Until then they are refused as UNAVAILABLE.
     #[must_use]
@@ -130,7 +145,7 @@ impl Guard {
         };
         let principal = match rule.gate {
             Gate::Public => None,
-            Gate::Policy(_) => Some(self.authenticate(headers, peer)?),
+            Gate::Policy(_) | Gate::List(_) => Some(self.authenticate(headers, peer)?),
         };
         Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
     }
@@ -169,10 +184,7 @@ impl Core {
     }
 
     fn is_live(&self, principal: &Principal) -> Result<(), Fault> {
-        if self.revocations.is_revoked(&principal.claims) {
-            return Err(unauthenticated("SESSION_REVOKED", "the session was ended"));
-        }
-        Ok(())
+        self.revocations.check(&principal.claims)
     }
 }
 

@@ -3,12 +3,14 @@
 //!
 //! Each step is a file: `rule`, `token` and `revocation` run in the `layer`,
 //! before the message is decoded; `resource` and `decision` in `enter`, which
-//! generated adapters call; `witness` is what a handler gets, and `record` what
-//! is left behind. `hold` goes on with it for calls that stream: `messages` and
-//! `answers` are checked one by one. The only crate that knows cedar-policy. It makes no network
-//! call and reads no database: what it needs is handed to it.
+//! generated adapters call; `listing` takes their place for RPCs that list;
+//! `witness` is what a handler gets, and `record` what is left behind. `hold`
+//! goes on with it for calls that stream: `messages` and `answers` are checked
+//! one by one. The only crate that knows cedar-policy. It makes no network call
+//! and reads no database: what it needs is handed to it.
 
 mod answers;
+mod attribute;
 mod builder;
 mod call;
 mod decision;
@@ -19,6 +21,7 @@ mod guard;
 mod hold;
 mod interceptor;
 mod layer;
+mod listing;
 mod messages;
 mod peer;
 pub mod policies;
@@ -32,15 +35,17 @@ mod status;
 mod token;
 mod witness;
 
+pub use attribute::{AttributeKind, AttributeKinds};
 pub use builder::GuardBuilder;
-pub use call::{Call, PublicCall};
+pub use call::{Call, ListCall, PublicCall};
 pub use countersign_types::Denial;
-pub use enter::{enter, enter_public, enter_service};
+pub use enter::{enter, enter_list, enter_public, enter_service};
 pub use error::Error;
 pub use guard::Guard;
 pub use hold::Hold;
 pub use interceptor::Authenticate;
 pub use layer::{GuardLayer, Guarded};
+pub use listing::{Condition, Operator, Visible};
 pub use messages::Messages;
 pub use peer::{Peer, PeerCertificate};
 pub use resource::{Attributes, OwnedById, Resolver, Value};

@@ -17,6 +17,8 @@ mod reload;
 mod shadow;
 mod step_up;
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{Entity, EntityTypeName, EntityUid, PolicySet};
 
 pub use desk::{
@@ -30,6 +32,7 @@ pub(crate) use problem::first;
 pub use reload::{PolicyWatch, Step};
 pub use shadow::{SHADOWED_PER_TURN, Shadow, TURN, Tally};
 
+use crate::listing::ListFormulas;
 use step_up::StepUp;
 
 /// What a decision on an RPC needs, whatever the policies: prepared so that
@@ -48,6 +51,7 @@ pub(crate) struct PolicyGate {
 /// generation and stays with it.
 pub(crate) struct Generation {
     count: usize,
+    attributes_read: BTreeSet<String>,
     by_slot: Vec<Policies>,
     /// For an RPC that the generation does not know: it permits nothing.
     none: Policies,
@@ -62,6 +66,8 @@ pub(crate) struct Policies {
     /// The action with the groups that it is in, where it is in any.
     action: Option<Entity>,
     step_up: Option<StepUp>,
+    /// What the policies say of a list, where the RPC is one.
+    list: ListFormulas,
 }
 
 impl Generation {
@@ -74,11 +80,21 @@ impl Generation {
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
+
+    /// Whether any of the policies reads this attribute of callers.
+    pub(crate) fn reads_attribute(&self, name: &str) -> bool {
+        self.attributes_read.contains(name)
+    }
 }
 
 impl Policies {
     pub(crate) const fn set(&self) -> &PolicySet {
         &self.set
+    }
+
+    /// The policies as a list takes them.
+    pub(crate) const fn list(&self) -> &ListFormulas {
+        &self.list
     }
 
     /// Whether a policy reads attributes of the resource.

@@ -6,14 +6,18 @@ use std::{
 };
 
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
-use countersign_tokens::{Claims, KeyId, KeyRing, Verified};
-use countersign_types::Timestamp;
+use countersign_tokens::{AccountAttributes, AttributeValue, Claims, KeyId, KeyRing, Verified};
+use countersign_types::{Tenant, Timestamp};
+
+use crate::{AttributeKinds, Value};
 
 /// Names of Cedar types that every schema has.
 pub(crate) struct Types {
     user: EntityTypeName,
     role: EntityTypeName,
     pub(crate) action: EntityTypeName,
+    /// The attributes of accounts that are declared.
+    pub(crate) attributes: AttributeKinds,
 }
 
 /// The attribute that changes with time, so that it is not kept with the token.
@@ -23,6 +27,9 @@ pub(crate) const SESSION_AGE: &str = "session_age";
 pub(crate) struct Principal {
     pub(crate) claims: Claims,
     pub(crate) uid: EntityUid,
+    tenant: Tenant,
+    /// The declared attributes of the account, as far as the token carries them.
+    declared: AccountAttributes,
     /// The principal alone, with its roles as parents.
     entities: Entities,
     parents: HashSet<EntityUid>,
@@ -36,8 +43,9 @@ pub(crate) struct Principal {
 pub(crate) struct Unusable;
 
 impl Types {
-    pub(crate) fn new() -> Option<Self> {
+    pub(crate) fn new(attributes: AttributeKinds) -> Option<Self> {
         Some(Self {
+            attributes,
             user: "User".parse().ok()?,
             role: "Role".parse().ok()?,
             action: "Action".parse().ok()?,
@@ -60,16 +68,51 @@ impl Principal {
             .iter()
             .map(|role| EntityUid::from_type_name_and_id(types.role.clone(), EntityId::new(role)))
             .collect();
-        let entity = Entity::new(uid.clone(), attributes(&claims), parents.clone());
+        // A token that names a tenant which cannot be one is not of the default one.
+        let tenant = claims.attributes.tenant().ok_or(Unusable)?;
+        let fits =
+            |name: &str, value| types.attributes.get(name).is_some_and(|kind| kind.fits(value));
+        let declared = claims
+            .attributes
+            .filtered(|name| claims.attributes.get(name).is_some_and(|value| fits(name, value)));
+        let attributes = attributes(&claims, &tenant, &declared);
+        let entity = Entity::new(uid.clone(), attributes, parents.clone());
         let entities = Entities::from_entities([entity.map_err(|_| Unusable)?], None);
         Ok(Self {
             entities: entities.map_err(|_| Unusable)?,
             key_epoch: AtomicU64::new(key_epoch),
             claims,
+            tenant,
+            declared,
             uid,
             parents,
             key_id,
         })
+    }
+
+    /// An attribute of the caller at a point in time, as policies know it.
+    pub(crate) fn attribute(&self, name: &str, now: Timestamp) -> Option<Value> {
+        match name {
+            "tenant" => Some(Value::String(self.tenant.to_string())),
+            "authentication_time" => Some(Value::Long(self.claims.auth_time.as_seconds())),
+            "factors" => Some(Value::StringSet(Vec::new())),
+            SESSION_AGE => {
+                let age = now.since(self.claims.auth_time).as_secs();
+                i64::try_from(age).ok().map(Value::Long)
+            }
+            _ => Some(match self.declared.get(name)? {
+                AttributeValue::Bool(truth) => Value::Bool(*truth),
+                AttributeValue::Long(number) => Value::Long(*number),
+                AttributeValue::String(text) => Value::String(text.clone()),
+                AttributeValue::StringSet(texts) => {
+                    Value::StringSet(texts.iter().cloned().collect())
+                }
+            }),
+        }
+    }
+
+    pub(crate) const fn tenant(&self) -> &Tenant {
+        &self.tenant
     }
 
     /// Whether the key that signed the token is still in the ring.
@@ -94,16 +137,39 @@ impl Principal {
     pub(crate) fn entities_at(&self, now: Timestamp) -> Result<Entities, Unusable> {
         let age = now.since(self.claims.auth_time).as_secs();
         let age = i64::try_from(age).map_err(|_| Unusable)?;
-        let mut attributes = attributes(&self.claims);
+        let mut attributes = attributes(&self.claims, &self.tenant, &self.declared);
         attributes.insert(SESSION_AGE.to_owned(), RestrictedExpression::new_long(age));
         let entity = Entity::new(self.uid.clone(), attributes, self.parents.clone());
         Entities::from_entities([entity.map_err(|_| Unusable)?], None).map_err(|_| Unusable)
     }
 }
 
-fn attributes(claims: &Claims) -> HashMap<String, RestrictedExpression> {
+/// No declared attribute has the name of one that the guard gives.
+fn attributes(
+    claims: &Claims,
+    tenant: &Tenant,
+    declared: &AccountAttributes,
+) -> HashMap<String, RestrictedExpression> {
     let auth_time = RestrictedExpression::new_long(claims.auth_time.as_seconds());
     // Tokens name no factors yet: a policy that asks for one does not permit.
     let factors = RestrictedExpression::new_set([]);
-    HashMap::from([("authentication_time".to_owned(), auth_time), ("factors".to_owned(), factors)])
+    let tenant = RestrictedExpression::new_string(tenant.to_string());
+    let mut attributes: HashMap<_, _> =
+        declared.iter().map(|(name, value)| (name.to_owned(), cedar(value))).collect();
+    attributes.insert("authentication_time".to_owned(), auth_time);
+    attributes.insert("factors".to_owned(), factors);
+    attributes.insert("tenant".to_owned(), tenant);
+    attributes
+}
+
+fn cedar(value: &AttributeValue) -> RestrictedExpression {
+    match value {
+        AttributeValue::Bool(truth) => RestrictedExpression::new_bool(*truth),
+        AttributeValue::Long(number) => RestrictedExpression::new_long(*number),
+        AttributeValue::String(text) => RestrictedExpression::new_string(text.clone()),
+        AttributeValue::StringSet(texts) => {
+            let texts = texts.iter().cloned().map(RestrictedExpression::new_string);
+            RestrictedExpression::new_set(texts)
+        }
+    }
 }

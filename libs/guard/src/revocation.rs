@@ -14,9 +14,10 @@ use std::{
 };
 
 use countersign_tokens::Claims;
-use countersign_types::{SessionId, Timestamp, UserId};
+use countersign_types::{Fault, SessionId, Timestamp, UserId};
 use parking_lot::RwLock;
 
+use crate::token::unauthenticated;
 pub(crate) use wake::Wake;
 use wake::{Subject, Wakes};
 
@@ -82,6 +83,19 @@ impl Revocations {
     /// Wakes an open stream of the token with these claims when they may be revoked.
     pub(crate) fn wait_for(&self, claims: &Claims) -> Wake {
         self.0.wakes.wait_for(claims.session, claims.subject)
+    }
+
+    /// The refusal of a token with these claims, where it is revoked. A session
+    /// that was ended wins over an outdated token: no refresh mends it.
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Fault> {
+        if !self.is_revoked(claims) {
+            Ok(())
+        } else if self.0.sessions.read().contains_key(&claims.session) {
+            Err(unauthenticated("SESSION_REVOKED", "the session was ended"))
+        } else {
+            let message = "the account was changed since the token was issued: refresh it";
+            Err(unauthenticated("TOKEN_OUTDATED", message))
+        }
     }
 
     /// Drops what concerns no token that still lives; to be called now and then.

@@ -23,6 +23,11 @@ pub enum Access {
         /// Type of the resource, such as `Profile`; `Service` is the service itself.
         resource: &'static str,
     },
+    /// Whoever has a valid token; the policies decide which resources are listed.
+    List {
+        /// Type of the resources, such as `Profile`.
+        resource: &'static str,
+    },
 }
 
 /// All rules by RPC, each with the policies that can decide on it.
@@ -37,6 +42,7 @@ pub(crate) struct Entry {
 pub(crate) enum Gate {
     Public,
     Policy(Box<PolicyGate>),
+    List(Box<PolicyGate>),
 }
 
 impl Rules {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Error;
+use crate::{AttributeKinds, Error};
 
 /// Settings of a guard. The default has limits only: who issues the tokens,
 /// for whom and in which environment has to be said.
@@ -31,6 +31,8 @@ pub struct Settings {
     /// answered RESOURCE_EXHAUSTED, and remembered ones go on. 0 sets no limit:
     /// for guards behind a proxy, to which all calls come from one address.
     pub bad_tokens_per_second: u32,
+    /// The attributes of accounts that policies may ask for.
+    pub attributes: AttributeKinds,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             first_message_timeout: Duration::from_secs(10),
             resolver_timeout: Duration::from_secs(5),
             bad_tokens_per_second: 50,
+            attributes: AttributeKinds::default(),
         }
     }
 }

@@ -211,7 +211,7 @@ pub(crate) fn unauthenticated(reason: &'static str, message: &'static str) -> Fa
 mod tests {
     use std::{sync::Barrier, thread};
 
-    use countersign_tokens::{Claims, Purpose, SigningKey, sign};
+    use countersign_tokens::{AccountAttributes, Claims, Purpose, SigningKey, sign};
     use countersign_types::{SessionId, UserId};
     use http::HeaderValue;
 
@@ -233,6 +233,7 @@ mod tests {
             account_epoch: 1,
             auth_time: NOW,
             roles: Vec::new(),
+            attributes: AccountAttributes::default(),
             purpose: Purpose::Access,
         };
         let binding = Binding { environment: "test".to_owned() };
@@ -252,7 +253,12 @@ mod tests {
             environment: "test".to_owned(),
             ..Settings::default()
         };
-        let tokens = Tokens::new(&settings, ring, Arc::new(Types::new().unwrap()), None);
+        let tokens = Tokens::new(
+            &settings,
+            ring,
+            Arc::new(Types::new(crate::AttributeKinds::default()).unwrap()),
+            None,
+        );
         let (headers, recorder) = (bearer_of(&key), Recorder::new());
         let start = Barrier::new(8);
         let ask = || {

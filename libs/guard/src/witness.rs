@@ -6,7 +6,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use countersign_tokens::Claims;
-use countersign_types::{Fault, SessionId, Timestamp, UserId};
+use countersign_types::{Fault, SessionId, Tenant, Timestamp, UserId};
 
 use crate::principal::Principal;
 
@@ -49,6 +49,12 @@ impl Caller {
     #[must_use]
     pub fn roles(&self) -> &[String] {
         &self.0.claims.roles
+    }
+
+    /// The tenant that the account belongs to.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        self.0.tenant()
     }
 
     /// When the person last proved who they are.

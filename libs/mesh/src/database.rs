@@ -1,13 +1,16 @@
 //! The database: opening it the same way everywhere. `migrate` brings its
 //! schema up to date, `probe` finds out whether it can be written, `presence` whether its server is there, `retry` repeats
-//! what lost against somebody else, `time` gives all replicas one time, and what went wrong becomes a fault in `fault`.
+//! what lost against somebody else, `time` gives all replicas one time, `visible` and `page` make the query of a list, and
+//! what went wrong becomes a fault in `fault`.
 
 mod fault;
 mod migrate;
+mod page;
 mod presence;
 mod probe;
 mod retry;
 mod time;
+mod visible;
 
 use std::{
     fs::OpenOptions,
@@ -28,11 +31,13 @@ use crate::{Error, config::DatabaseConfig};
 pub(crate) use fault::away;
 pub use fault::{fault, is_conflict};
 pub use migrate::{Progress, migrate, migrate_telling, pending};
+pub use page::{List, Page};
 pub use presence::Presence;
 pub use probe::{Probe, migrations};
 pub use retry::retry;
 pub use sea_orm_migration::MigratorTrait;
 pub use time::{keep_time, keep_time_until};
+pub use visible::visible;
 
 /// Nobody but the owner reads the file.
 const PRIVATE: u32 = 0o600;

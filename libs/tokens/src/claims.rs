@@ -8,7 +8,7 @@ use countersign_types::{SessionId, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::Error;
+use crate::{AccountAttributes, Error};
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct Claims {
     pub auth_time: Timestamp,
     /// Roles of the account when it was issued (`rol`).
     pub roles: Vec<String>,
+    /// Attributes of the account when it was issued (`att`), those that policies
+    /// read; left out where there are none.
+    pub attributes: AccountAttributes,
     /// What it may be used for (`pur`).
     pub purpose: Purpose,
 }
@@ -66,6 +69,8 @@ struct Payload {
     aep: i64,
     ath: Moment,
     rol: Vec<String>,
+    #[serde(default, skip_serializing_if = "AccountAttributes::is_empty")]
+    att: AccountAttributes,
     pur: String,
 }
 
@@ -99,6 +104,7 @@ impl Claims {
             aep: claims.account_epoch,
             ath: Moment(claims.auth_time),
             rol: claims.roles,
+            att: claims.attributes,
             pur: claims.purpose.as_str().to_owned(),
         };
         serde_json::to_vec(&payload).map_err(|_| Error::Claims)
@@ -123,6 +129,7 @@ impl Claims {
             account_epoch: payload.aep,
             auth_time: payload.ath.0,
             roles: payload.rol,
+            attributes: payload.att,
             purpose: Purpose::Access,
         })
     }

@@ -5,6 +5,7 @@
 //! no error of it carries any part of a token or a key.
 
 mod access;
+mod attributes;
 mod claims;
 mod error;
 mod expect;
@@ -14,6 +15,7 @@ mod refresh;
 mod ring;
 
 pub use access::{Binding, MAX_TOKEN_BYTES, MAX_TOKEN_LIFE, Verified, sign, verify};
+pub use attributes::{AccountAttributes, AttributeValue};
 pub use claims::{Claims, Purpose};
 pub use error::Error;
 pub use expect::Expect;

@@ -4,10 +4,10 @@
 use std::{sync::LazyLock, time::Duration};
 
 use countersign_tokens::{
-    Binding, Claims, Error, Expect, KeyRing, MAX_TOKEN_BYTES, Purpose, RefreshKey, RefreshToken,
-    SigningKey, sign, verify,
+    AccountAttributes, AttributeValue, Binding, Claims, Error, Expect, KeyRing, MAX_TOKEN_BYTES,
+    Purpose, RefreshKey, RefreshToken, SigningKey, sign, verify,
 };
-use countersign_types::{SessionId, Timestamp, UserId};
+use countersign_types::{SessionId, Tenant, Timestamp, UserId};
 use pasetors::{
     keys::AsymmetricSecretKey,
     version4::{PublicToken, V4},
@@ -66,6 +66,7 @@ fn claims() -> Claims {
         account_epoch: 1,
         auth_time: NOW.minus(Duration::from_secs(60)),
         roles: vec!["admin".to_owned()],
+        attributes: AccountAttributes::default(),
         purpose: Purpose::Access,
     }
 }
@@ -88,6 +89,38 @@ fn a_token_reads_back_what_was_signed() {
     let verified = verify(&token, &issuer.ring, &issuer.binding).unwrap();
     assert_eq!(verified.claims, claims);
     assert_eq!(&verified.key_id, issuer.key.key_id());
+}
+
+#[test]
+fn attributes_are_written_where_there_are_any_and_each_once() {
+    let issuer = &*ISSUER;
+    // A guard from before there were attributes takes such a token.
+    assert!(!payload(issuer).contains("\"att\""));
+    let head = payload(issuer).replace("\"pur\"", "\"att\":ATT,\"pur\"");
+    let read = |att: &str| issuer.verify(&issuer.sign_payload(&head.replace("ATT", att)));
+    let attributes = read("{\"a\":[\"y\",\"x\"],\"b\":-1}").unwrap().attributes;
+    let names: Vec<_> = attributes.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "b"]);
+    for bad in
+        ["{\"a\":1,\"a\":2}", "{\"a\":1.5}", "{\"a\":null}", "{\"a\":{}}", "[]", "{\"a\":[1]}"]
+    {
+        assert_eq!(read(bad), Err(Error::Claims), "{bad}");
+    }
+}
+
+#[test]
+fn a_tenant_is_an_attribute_unless_it_is_the_default_one() {
+    let mut attributes = AccountAttributes::default();
+    assert_eq!(attributes.tenant(), Some(Tenant::default()));
+    let acme: Tenant = "acme".parse().unwrap();
+    attributes.set_tenant(&acme);
+    assert_eq!((attributes.tenant(), attributes.is_empty()), (Some(acme), false));
+    attributes.set_tenant(&Tenant::default());
+    assert!(attributes.is_empty());
+    for bad in [AttributeValue::Long(1), AttributeValue::String("No Tenant".to_owned())] {
+        attributes.set("tenant", bad);
+        assert_eq!(attributes.tenant(), None);
+    }
 }
 
 #[test]
@@ -259,11 +292,20 @@ proptest! {
         epoch: i64,
         issuer in "\\PC{1,32}",
         roles in prop::collection::vec("[a-z]{1,12}", 0..6),
+        text in "\\PC{0,32}",
     ) {
+        let mut attributes = AccountAttributes::default();
+        if epoch % 4 != 0 {
+            attributes.set("level", AttributeValue::Long(epoch));
+            attributes.set("on_call", AttributeValue::Bool(epoch < 0));
+            attributes.set("sites", AttributeValue::StringSet(roles.iter().cloned().collect()));
+            attributes.set("department", AttributeValue::String(text));
+        }
         let time = Timestamp::from_micros(seconds * 1_000_000 + micros);
         let claims = Claims {
             issuer,
             roles,
+            attributes,
             issued_at: time,
             expires_at: time,
             auth_time: time,

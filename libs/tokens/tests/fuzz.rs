@@ -9,8 +9,8 @@
 use std::{sync::LazyLock, time::Duration};
 
 use countersign_tokens::{
-    Binding, Claims, KeyId, KeyRing, Purpose, RefreshKey, RefreshToken, SigningKey,
-    VerificationKey, sign, verify,
+    AccountAttributes, Binding, Claims, KeyId, KeyRing, Purpose, RefreshKey, RefreshToken,
+    SigningKey, VerificationKey, sign, verify,
 };
 use countersign_types::{SessionId, Timestamp, UserId};
 use proptest::{prelude::*, sample::Index};
@@ -36,6 +36,7 @@ static TOKEN: LazyLock<String> = LazyLock::new(|| {
         account_epoch: 1,
         auth_time: now,
         roles: vec!["admin".to_owned()],
+        attributes: AccountAttributes::default(),
         purpose: Purpose::Access,
     };
     sign(&KEY, &binding(), &claims).unwrap()

@@ -9,6 +9,7 @@ mod email;
 mod fault;
 mod id;
 mod private;
+mod tenant;
 mod trace;
 mod validate;
 
@@ -18,5 +19,6 @@ pub use email::{Email, EmailError};
 pub use fault::{Code, Fault, Violation};
 pub use id::{EventId, IdError, SessionId, UserId};
 pub use private::is_private;
+pub use tenant::{Tenant, TenantError};
 pub use trace::{TraceParent, TraceParentError};
 pub use validate::{FieldPath, Validate};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use countersign_contracts::auth::v1::RegisterRequest;
 use countersign_events::Outbox;
 use countersign_seal::MasterKey;
-use countersign_types::{Clock, UserId, Validate};
+use countersign_types::{Clock, Tenant, UserId, Validate};
 use sea_orm::DatabaseConnection;
 
 use crate::{
@@ -32,6 +32,7 @@ pub async fn create_account(
     email: String,
     password: String,
     roles: Vec<String>,
+    tenant: Tenant,
 ) -> Result<UserId, Error> {
     let request = RegisterRequest { email, password };
     let broken = request.validate();
@@ -43,7 +44,7 @@ pub async fn create_account(
     }
     config.validate()?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
-    let wish = Wish { email, password, roles, address: None };
+    let wish = Wish { email, password, roles, tenant, address: None };
     match registrar(outbox, config).await?.register(wish).await? {
         Made::New(account) => Ok(account.id),
         Made::Taken(_) => Err(Error::EmailTaken),

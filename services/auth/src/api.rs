@@ -3,28 +3,35 @@
 //! What the contract can express is checked, and who may call is decided,
 //! before anything here runs. Knows nothing of gRPC. Each flow is a file.
 
+mod accounts;
 mod ending;
 mod login;
 mod refresh;
 mod sessions;
+mod telling;
 
 use std::{mem, ops::Deref, sync::Arc};
 
 use countersign_contracts::auth::v1::{
-    self as contract, AuthService, GetVerificationKeysRequest, GetVerificationKeysResponse,
-    ListSessionsRequest, ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest,
-    LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
-    RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
-    RevokeSessionResponse, SessionService,
+    self as contract, AccountService, AuthService, DeleteAccountRequest, DeleteAccountResponse,
+    DisableAccountRequest, DisableAccountResponse, EnableAccountRequest, EnableAccountResponse,
+    GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest, GetVerificationKeysResponse,
+    ListAccountsRequest, ListAccountsResponse, ListSessionsRequest, ListSessionsResponse,
+    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
+    RegisterRequest, RegisterResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
+    RevokeSessionRequest, RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
+    SetAccountAttributesResponse, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
-use countersign_guard::{Call, PublicCall, Revocations};
+use countersign_guard::{AttributeKinds, Call, ListCall, PublicCall, Revocations};
 use countersign_mesh::database;
-use countersign_types::{Clock, Timestamp};
+use countersign_types::{Clock, Tenant, Timestamp};
 use sea_orm::DatabaseConnection;
 
 use crate::{
-    Config, Error, convert,
+    Config, Error, attributes,
+    change::Change,
+    convert,
     device::DeviceKey,
     issuer::Issuer,
     keys::KeyStore,
@@ -34,7 +41,7 @@ use crate::{
     throttle::Throttle,
 };
 
-pub(crate) use sessions::SessionOwner;
+pub(crate) use sessions::{AccountOwner, SessionOwner};
 
 /// Answers the calls; clones answer together.
 #[derive(Clone)]
@@ -51,6 +58,8 @@ pub(crate) struct Auth {
     pub(crate) issuer: Issuer,
     pub(crate) keys: KeyStore,
     pub(crate) revocations: Revocations,
+    /// The attributes that accounts can have.
+    pub(crate) declared: AttributeKinds,
     pub(crate) meter: Meter,
 }
 
@@ -91,12 +100,14 @@ impl AuthService for Api {
         let password = Password::new(password);
         let address = call.peer.address;
         self.throttle.admit_registration(address.into())?;
-        let wish = Wish { email, password, roles: Vec::new(), address };
+        let (roles, tenant) = (Vec::new(), Tenant::default());
+        let wish = Wish { email, password, roles, tenant, address };
         let account = match (self.registrar.register(wish).await?, self.config.registration.quiet) {
             (Made::New(account), false) => convert::account(&account),
             (Made::Taken(_), false) => return Err(Error::EmailTaken),
             (Made::New(account) | Made::Taken(account), true) => {
-                contract::Account { id: String::new(), ..convert::account(&account) }
+                let (id, etag) = (String::new(), String::new());
+                contract::Account { id, etag, ..convert::account(&account) }
             }
         };
         Ok(RegisterResponse { account: Some(account) })
@@ -163,5 +174,71 @@ impl SessionService for Api {
         let keep = call.message.keep_current.then(|| call.caller.session_id());
         let count = self.end_all(&call.permit, &call.caller, keep, &call.peer).await?;
         Ok(RevokeAllSessionsResponse { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) })
+    }
+}
+
+impl AccountService for Api {
+    type Error = Error;
+
+    async fn get_account(
+        &self,
+        call: Call<GetAccountRequest>,
+    ) -> Result<GetAccountResponse, Error> {
+        Ok(GetAccountResponse { account: Some(self.account(&call.permit).await?) })
+    }
+
+    async fn list_accounts(
+        &self,
+        call: ListCall<ListAccountsRequest>,
+    ) -> Result<ListAccountsResponse, Error> {
+        self.page_of_accounts(&call.visible, &call.message).await
+    }
+
+    async fn update_account_roles(
+        &self,
+        call: Call<UpdateAccountRolesRequest>,
+    ) -> Result<UpdateAccountRolesResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let change = Change::Roles { add: message.add_roles, remove: message.remove_roles };
+        let account = self.change(&permit, &peer, &change, &message.etag).await?;
+        Ok(UpdateAccountRolesResponse { account: Some(account) })
+    }
+
+    async fn set_account_attributes(
+        &self,
+        call: Call<SetAccountAttributesRequest>,
+    ) -> Result<SetAccountAttributesResponse, Error> {
+        let Call { mut message, permit, peer, .. } = call;
+        let etag = mem::take(&mut message.etag);
+        let change = attributes::change(message, &self.declared)?;
+        let account = self.change(&permit, &peer, &change, &etag).await?;
+        Ok(SetAccountAttributesResponse { account: Some(account) })
+    }
+
+    async fn disable_account(
+        &self,
+        call: Call<DisableAccountRequest>,
+    ) -> Result<DisableAccountResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let account = self.change(&permit, &peer, &Change::Disable, &message.etag).await?;
+        Ok(DisableAccountResponse { account: Some(account) })
+    }
+
+    async fn enable_account(
+        &self,
+        call: Call<EnableAccountRequest>,
+    ) -> Result<EnableAccountResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let account = self.change(&permit, &peer, &Change::Enable, &message.etag).await?;
+        Ok(EnableAccountResponse { account: Some(account) })
+    }
+
+    async fn delete_account(
+        &self,
+        call: Call<DeleteAccountRequest>,
+    ) -> Result<DeleteAccountResponse, Error> {
+        let Call { message, permit, peer, .. } = call;
+        let account = self.change(&permit, &peer, &Change::Delete, &message.etag).await?;
+        Ok(DeleteAccountResponse { account: Some(account) })
     }
 }

@@ -9,7 +9,7 @@ use countersign_types::{SessionId, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
 use crate::{
-    Error,
+    Error, attributes, etag,
     issuer::Tokens,
     keys::{Key, State},
     store::{
@@ -18,14 +18,23 @@ use crate::{
     },
 };
 
-/// An account as its owner sees it.
+/// An account as its owner and administrators see it.
 pub(crate) fn account(account: &Account) -> contract::Account {
     contract::Account {
         id: account.id.to_string(),
-        email: account.email.as_str().to_owned(),
+        email: account.email.as_ref().map(|email| email.as_str().to_owned()).unwrap_or_default(),
         status: status(account.status).into(),
         roles: account.roles.clone(),
         create_time: Some(time(account.create_time)),
+        update_time: Some(time(account.update_time)),
+        delete_time: account.delete_time.map(time),
+        etag: etag::of(account),
+        tenant: account.tenant.to_string(),
+        attributes: account
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.to_owned(), attributes::message(value)))
+            .collect(),
     }
 }
 
@@ -133,6 +142,8 @@ const fn status(status: Status) -> AccountStatus {
     match status {
         Status::Pending => AccountStatus::Pending,
         Status::Active => AccountStatus::Active,
+        Status::Disabled => AccountStatus::Disabled,
+        Status::Deleted => AccountStatus::Deleted,
     }
 }
 

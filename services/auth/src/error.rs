@@ -72,6 +72,24 @@ pub enum Error {
     /// The password is right, and the profile is not made yet.
     #[error("the account is not active yet")]
     AccountPending,
+    /// The password is right, and an administrator has disabled the account.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// There is no such account.
+    #[error("the account does not exist")]
+    AccountNotFound,
+    /// What was deleted can not be changed.
+    #[error("the account is deleted")]
+    AccountDeleted,
+    /// The change would leave nobody who could undo it.
+    #[error("the account is that of the last administrator")]
+    LastAdministrator,
+    /// The account is not in the state that the caller knows.
+    #[error("the account has another etag")]
+    EtagMismatch,
+    /// Somebody else changed the account between reading and writing it.
+    #[error("the account was changed in the meantime")]
+    AccountChanged,
     /// Too many attempts.
     #[error("too many attempts")]
     Throttled {
@@ -130,7 +148,11 @@ impl Error {
     /// Whether the transaction lost against another and never was: doing it
     /// again is right.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Database(error) if database::is_conflict(error))
+        match self {
+            Self::Database(error) => database::is_conflict(error),
+            Self::AccountChanged => true,
+            _ => false,
+        }
     }
 }
 
@@ -169,6 +191,24 @@ impl From<Error> for Fault {
                 let message = "the account is being made: try again in a moment";
                 Self::new(Code::FailedPrecondition, "ACCOUNT_PENDING", message)
                     .retry_after(PENDING_RETRY)
+            }
+            Error::AccountDisabled => {
+                Self::new(Code::FailedPrecondition, "ACCOUNT_DISABLED", "the account is disabled")
+            }
+            Error::AccountNotFound => {
+                Self::new(Code::NotFound, "ACCOUNT_NOT_FOUND", "the account does not exist")
+            }
+            Error::AccountDeleted => {
+                let message = "the account is deleted: it can not be changed any more";
+                Self::new(Code::FailedPrecondition, "ACCOUNT_DELETED", message)
+            }
+            Error::LastAdministrator => {
+                let message = "nobody else is an administrator who can log in: make one first";
+                Self::new(Code::FailedPrecondition, "LAST_ADMINISTRATOR", message)
+            }
+            Error::EtagMismatch | Error::AccountChanged => {
+                let message = "the account was changed in the meantime: read it again";
+                Self::new(Code::Aborted, "ETAG_MISMATCH", message)
             }
             Error::Throttled { retry_after } => {
                 let message = "too many attempts: try again later";

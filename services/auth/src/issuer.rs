@@ -25,7 +25,12 @@ pub(crate) struct Issuer {
     audience: String,
     lifetime: Duration,
     clock: Clock,
+    /// Which attributes of accounts tokens carry.
+    carries: Carries,
 }
+
+/// Whether tokens carry the attribute of this name.
+pub(crate) type Carries = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// The tokens of one login or refresh.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +49,7 @@ impl Issuer {
         settings: &Settings,
         lifetime: Duration,
         clock: Clock,
+        carries: Carries,
     ) -> Self {
         Self {
             keys,
@@ -53,6 +59,7 @@ impl Issuer {
             audience: settings.audience.clone(),
             lifetime,
             clock,
+            carries,
         }
     }
 
@@ -67,6 +74,8 @@ impl Issuer {
         let now = self.clock.now();
         // A session that is over leaves no token behind.
         let expire_time = now.plus(self.lifetime).min(grant.expire_time);
+        let mut attributes = grant.attributes.filtered(&self.carries);
+        attributes.set_tenant(&grant.tenant);
         let claims = Claims {
             issuer: self.issuer.clone(),
             subject: grant.user,
@@ -80,6 +89,7 @@ impl Issuer {
             account_epoch: grant.account_epoch,
             auth_time: grant.auth_time,
             roles: grant.roles.clone(),
+            attributes,
             purpose: Purpose::Access,
         };
         let key = self.keys.signing(now)?;

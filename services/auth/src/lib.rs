@@ -6,11 +6,15 @@
 
 pub mod admin;
 mod api;
+mod attributes;
+mod change;
 pub mod config;
 mod consumers;
 mod convert;
 mod device;
 mod error;
+mod etag;
+mod filter;
 mod issuer;
 mod keys;
 mod meter;
@@ -22,12 +26,12 @@ mod store;
 mod throttle;
 mod upkeep;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use countersign_audit::{Chain, Denials};
-use countersign_contracts::auth::v1::{auth_service, session_service};
+use countersign_contracts::auth::v1::{account_service, auth_service, session_service};
 use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
-use countersign_guard::{Guard, OwnedById, Revocations, Settings};
+use countersign_guard::{Guard, Revocations, Settings};
 use countersign_mesh::{
     Part, Task,
     database::{self, Probe},
@@ -38,7 +42,7 @@ use countersign_tokens::KeyRing;
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
-use api::{Api, Auth, SessionOwner};
+use api::{AccountOwner, Api, Auth, SessionOwner};
 use device::DeviceKey;
 use issuer::Issuer;
 use keys::{KeyStore, Periods};
@@ -74,6 +78,9 @@ pub struct Deps {
     /// What the guard refuses; what was revoked before the start and in this
     /// process is filled in here.
     pub revocations: Revocations,
+    /// The attributes of accounts that policies of other services read: tokens
+    /// carry them beside those that the policies here read.
+    pub read_elsewhere: BTreeSet<String>,
 }
 
 /// The service, ready to be served.
@@ -104,7 +111,7 @@ pub struct Service {
 /// [`Error`] with a sentence for the operator.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     config.validate()?;
-    let Deps { db, clock, guard, settings, bus, master, keys, revocations } = deps;
+    let Deps { db, clock, guard, settings, bus, master, keys, revocations, read_elsewhere } = deps;
     database::migrate::<Migrator>(&db).await?;
     check_master_key(&db, &master).await?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
@@ -122,10 +129,14 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         bus.subscribe(consumer.clone());
     }
     let probe = probe(&outbox, &guard, &store);
+    let reads = guard.clone();
+    let carries =
+        Box::new(move |name: &str| reads.reads_attribute(name) || read_elsewhere.contains(name));
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),
         devices: DeviceKey::new(&master, config.throttle.device_lifetime),
-        issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone()),
+        issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone(), carries),
+        declared: guard.declared_attributes().clone(),
         keys: store,
         outbox: outbox.clone(),
         bus: bus.clone(),
@@ -134,18 +145,26 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         meter: Meter::new(),
         config,
     });
-    let guard =
-        guard.with_resolver("Account", OwnedById).with_resolver("Session", SessionOwner(db));
+    let guard = guard
+        .with_resolver("Account", AccountOwner(db.clone()))
+        .with_resolver("Session", SessionOwner(db));
     let (denied, denials) = Denials::new(outbox.clone());
     let guard = guard.record(denied);
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
-        .service(session_service(api, &guard))
+        .service(session_service(api.clone(), &guard))
+        .service(account_service(api, &guard))
         .priority(
             Priority::Low,
             &["countersign.auth.v1.AuthService/Login", "countersign.auth.v1.AuthService/Register"],
         )
-        .priority(Priority::Lowest, &["countersign.auth.v1.SessionService/ListSessions"])
+        .priority(
+            Priority::Lowest,
+            &[
+                "countersign.auth.v1.AccountService/ListAccounts",
+                "countersign.auth.v1.SessionService/ListSessions",
+            ],
+        )
         .ready(probe.readiness())
         .storage(probe.presence());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());

@@ -43,6 +43,7 @@ fn outcome<T>(result: &Result<T, Error>) -> KeyValue {
         Err(Error::Invalid(_)) => "invalid",
         Err(Error::BadCredentials) => "bad_credentials",
         Err(Error::AccountPending) => "pending",
+        Err(Error::AccountDisabled) => "disabled",
         Err(Error::Throttled { .. }) => "throttled",
         Err(Error::HashingBusy) => "busy",
         Err(Error::RefreshInvalid) => "invalid",

@@ -10,7 +10,8 @@ use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::UserCreated;
 use countersign_events::{Outbox, Unit};
 use countersign_mesh::database;
-use countersign_types::{Email, UserId, Violation};
+use countersign_tokens::AccountAttributes;
+use countersign_types::{Email, Tenant, UserId, Violation};
 
 use crate::{
     Error, convert,
@@ -19,8 +20,8 @@ use crate::{
     store::account::{self, Account, Status},
 };
 
-/// Roles of one account.
-const ROLES_MAX: usize = 16;
+/// Roles of one account, as in the contract.
+pub(crate) const ROLES_MAX: usize = 16;
 
 /// Makes accounts.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ pub(crate) struct Wish {
     pub(crate) email: String,
     pub(crate) password: Password,
     pub(crate) roles: Vec<String>,
+    pub(crate) tenant: Tenant,
     /// From where; `None` for an operator at the machine itself.
     pub(crate) address: Option<IpAddr>,
 }
@@ -58,13 +60,18 @@ impl Registrar {
         let email = self.check(&wish.email, &wish.password, &wish.roles)?;
         let origin = Origin { network: wish.address.into(), known: false };
         let hash = self.hashing.hash(origin, wish.password).await?;
+        let now = self.outbox.clock().now();
         let account = Account {
             id: UserId::generate(),
-            email,
+            email: Some(email),
             status: Status::Pending,
             epoch: 0,
             roles: wish.roles,
-            create_time: self.outbox.clock().now(),
+            tenant: wish.tenant,
+            attributes: AccountAttributes::default(),
+            create_time: now,
+            update_time: now,
+            delete_time: None,
         };
         let address = wish.address;
         let insert = || self.insert(&account, &hash, address);
@@ -85,6 +92,7 @@ impl Registrar {
             let event = UserCreated {
                 user_id: account.id.to_string(),
                 create_time: Some(convert::time(account.create_time)),
+                tenant: account.tenant.to_string(),
             };
             unit.append(account.id.as_uuid(), &event).await?;
         }

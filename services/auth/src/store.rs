@@ -5,6 +5,7 @@
 //! the call does not compile.
 
 pub(crate) mod account;
+pub(crate) mod administration;
 pub(crate) mod credential;
 mod migration;
 pub(crate) mod refresh;

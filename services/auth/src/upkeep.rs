@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     config::{ACCESS_TOKEN_LIFETIME_MAX, SessionConfig},
-    store::{revocation, session},
+    store::{administration, revocation, session},
 };
 
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -39,11 +39,16 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Reads what was revoked in the last while, here or by another replica.
+    /// Reads what was revoked or outdated in the last while, here or by another replica.
     async fn read(&self, span: Duration) -> Result<(), Error> {
         let oldest = self.outbox.clock().now().minus(span + MARGIN);
         for (session, time) in revocation::since(self.outbox.db(), oldest).await? {
             self.revocations.revoke_session(session, time.plus(ACCESS_TOKEN_LIFETIME_MAX));
+        }
+        for (account, epoch, time) in administration::epochs_since(self.outbox.db(), oldest).await?
+        {
+            let until = time.plus(ACCESS_TOKEN_LIFETIME_MAX);
+            self.revocations.set_account_epoch(account, epoch, until);
         }
         Ok(())
     }

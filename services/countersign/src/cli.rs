@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign_events::admin;
-use countersign_types::{EventId, Timestamp};
+use countersign_types::{EventId, Tenant, Timestamp};
 
 pub use policy::{Assignment, Explain, Format, PolicyCommand, PolicySource};
 
@@ -156,6 +156,9 @@ pub enum AccountCommand {
         /// A role that policies ask for, such as "admin"; may be repeated.
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
+        /// The tenant that the account belongs to.
+        #[arg(long, value_name = "NAME", default_value_t)]
+        tenant: Tenant,
         /// Read the password from the first line of this file.
         #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
         password_file: Option<PathBuf>,
@@ -246,6 +249,8 @@ mod tests {
     fn a_password_is_no_argument() {
         let line = "countersign account create --email ada@example.org";
         assert!(parsed(&format!("{line} --role admin")).is_ok());
+        assert!(parsed(&format!("{line} --tenant acme")).is_ok());
+        assert!(parsed(&format!("{line} --tenant A/B")).is_err());
         assert!(parsed(&format!("{line} --password secret")).is_err());
         assert!(parsed(&format!("{line} --password-stdin --password-file p")).is_err());
     }

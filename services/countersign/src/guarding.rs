@@ -2,6 +2,8 @@
 //! what was revoked before the start. Away from there, a guard lives on a
 //! [`countersign_feed::Feed`].
 
+use std::collections::BTreeSet;
+
 use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::follow_revocations;
@@ -24,6 +26,7 @@ pub struct Guarding {
     settings: Settings,
     keys: KeyRing,
     revocations: Revocations,
+    read_elsewhere: BTreeSet<String>,
     clock: Clock,
     bus: Bus,
 }
@@ -48,7 +51,8 @@ impl Guarding {
         let life = config.auth.session.access_token_lifetime;
         follow_revocations(bus, &revocations, life, settings.leeway);
         let (clock, bus) = (clock.clone(), bus.clone());
-        Ok(Self { guard, policies, settings, keys, revocations, clock, bus })
+        let read_elsewhere = config.token.attributes_elsewhere.iter().cloned().collect();
+        Ok(Self { guard, policies, settings, keys, revocations, read_elsewhere, clock, bus })
     }
 
     /// What the auth service needs.
@@ -62,6 +66,7 @@ impl Guarding {
             master,
             keys: self.keys.clone(),
             revocations: self.revocations.clone(),
+            read_elsewhere: self.read_elsewhere.clone(),
         }
     }
 

@@ -7,13 +7,13 @@ use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::{
     events::v1::ProfileUpdated,
     user::v1::{
-        GetProfileRequest, GetProfileResponse, ProfileService, UpdateProfileRequest,
-        UpdateProfileResponse,
+        GetProfileRequest, GetProfileResponse, ListProfilesRequest, ListProfilesResponse,
+        ProfileService, UpdateProfileRequest, UpdateProfileResponse,
     },
 };
 use countersign_events::{Outbox, Unit};
-use countersign_guard::Call;
-use countersign_mesh::database;
+use countersign_guard::{Call, ListCall};
+use countersign_mesh::database::{self, List};
 
 use crate::{
     convert,
@@ -38,6 +38,21 @@ impl ProfileService for Api {
         let profile = profiles::find(self.outbox.db(), &call.permit).await?;
         let profile = profile.ok_or(Error::ProfileNotFound)?;
         Ok(GetProfileResponse { profile: Some(convert::message(&profile)) })
+    }
+
+    async fn list_profiles(
+        &self,
+        call: ListCall<ListProfilesRequest>,
+    ) -> Result<ListProfilesResponse, Error> {
+        let ListCall { visible, message, .. } = call;
+        let (rpc, caller) = (visible.rpc(), visible.user_id().as_uuid());
+        let list = List { rpc, caller, filter: "" };
+        let page = list.page(message.page_size, &message.page_token);
+        let page = page.map_err(|rule| Error::Invalid(vec![rule]))?;
+        let mut rows = profiles::list(self.outbox.db(), &visible, page).await?;
+        let next_page_token = list.cut(page, &mut rows, |profile| profile.user.as_uuid());
+        let profiles = rows.iter().map(convert::message).collect();
+        Ok(ListProfilesResponse { profiles, next_page_token })
     }
 
     async fn update_profile(

@@ -4,6 +4,7 @@
 
 mod activity;
 mod creation;
+mod erasure;
 
 use countersign_events::{Consumer, ConsumerOptions, Outbox};
 use countersign_types::{Code, Fault, UserId};
@@ -25,11 +26,21 @@ pub fn all(outbox: &Outbox, options: ConsumerOptions) -> Vec<Consumer> {
         activity::Handler,
         options,
     );
-    vec![creation, activity]
+    let erasure = Consumer::new(
+        "user.erasure",
+        &["countersign.events.v1.UserDeleted"],
+        outbox.clone(),
+        erasure::Handler,
+        options,
+    );
+    vec![creation, activity, erasure]
 }
 
 /// The person that an event speaks of.
 fn user(id: &str) -> Result<UserId, Fault> {
-    let malformed = || Fault::new(Code::Internal, "EVENT_MALFORMED", "an event could not be read");
     id.parse().map_err(|_| malformed())
+}
+
+fn malformed() -> Fault {
+    Fault::new(Code::Internal, "EVENT_MALFORMED", "an event could not be read")
 }

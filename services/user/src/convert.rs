@@ -33,6 +33,8 @@ pub fn message(profile: &Profile) -> Message {
 const fn status(status: Status) -> ProfileStatus {
     match status {
         Status::Active => ProfileStatus::Active,
+        // Never read: what was removed is not found.
+        Status::Deleted => ProfileStatus::Unspecified,
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod etag;
 mod fields;
 mod mask;
+mod owner;
 mod patch;
 mod store;
 
@@ -21,12 +22,13 @@ use api::Api;
 use countersign_audit::{Chain, Denials};
 use countersign_contracts::user::v1::profile_service;
 use countersign_events::{Bus, Consumer, Outbox, Relay};
-use countersign_guard::{Guard, OwnedById};
+use countersign_guard::Guard;
 use countersign_mesh::{
     Part, Task,
     database::{self, Probe},
 };
 use countersign_types::Clock;
+use owner::ProfileOwner;
 use sea_orm::DatabaseConnection;
 
 pub use config::Config;
@@ -76,7 +78,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let relay = Relay::new(outbox.clone(), bus, config.relay());
     let chain = Chain::new(outbox.clone());
     let (denied, denials) = Denials::new(outbox.clone());
-    let guard = guard.with_resolver("Profile", OwnedById).record(denied);
+    let guard = guard.with_resolver("Profile", ProfileOwner(outbox.db().clone())).record(denied);
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
     let part = Part::new("user")

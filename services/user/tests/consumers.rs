@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_contracts::{
     BASE_POLICIES, CEDAR_SCHEMA, RULES,
-    events::v1::{UserCreated, UserLoggedOut},
+    events::v1::{UserCreated, UserDeleted, UserLoggedOut},
 };
 use countersign_events::{
     Bus, Event,
@@ -59,7 +59,12 @@ fn event<E: Message + Name>(user: UserId, message: &E) -> Event {
 }
 
 fn created(user: UserId) -> Event {
-    event(user, &UserCreated { user_id: user.to_string(), create_time: None })
+    created_in(user, "")
+}
+
+fn created_in(user: UserId, tenant: &str) -> Event {
+    let tenant = tenant.to_owned();
+    event(user, &UserCreated { user_id: user.to_string(), create_time: None, tenant })
 }
 
 fn logged_out(user: UserId, seconds: i64) -> Event {
@@ -129,10 +134,46 @@ async fn a_logout_that_overtakes_its_profile_comes_again() {
 }
 
 #[tokio::test]
+async fn a_profile_is_of_the_tenant_of_its_account_also_once_it_is_removed() {
+    let user = user().await;
+    for (tenant, kept) in [("acme", "acme"), ("", "default")] {
+        let ada = UserId::generate();
+        user.bus.publish(&created_in(ada, tenant)).await.unwrap();
+        let deleted = UserDeleted { user_id: ada.to_string(), delete_time: None };
+        user.bus.publish(&event(ada, &deleted)).await.unwrap();
+        let sql = format!("SELECT count(*) AS n FROM profiles WHERE tenant = '{kept}'");
+        assert_eq!(user.number(&sql).await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_account_has_no_profile_in_whatever_order_its_events_come() {
+    let ada = UserId::generate();
+    let deleted = || event(ada, &UserDeleted { user_id: ada.to_string(), delete_time: None });
+    let events = [created(ada), deleted(), logged_out(ada, 10)];
+    for order in [[0, 1, 2], [1, 0, 2], [0, 2, 1], [1, 2, 0]] {
+        let user = user().await;
+        for index in order {
+            user.bus.publish(&events[index]).await.unwrap();
+        }
+        // Once more, and by a second event, changes nothing.
+        user.bus.publish(&events[1]).await.unwrap();
+        user.bus.publish(&deleted()).await.unwrap();
+        let left = "SELECT count(*) AS n FROM profiles WHERE status = 'deleted' AND version = 0 \
+                    AND display_name = '' AND metadata = '{}' AND last_active_time IS NULL";
+        assert_eq!(user.number(left).await, Some(1), "{order:?}");
+        assert_eq!(user.made().await.0, Some(1), "{order:?}");
+        let entries = "SELECT count(*) AS n FROM audit_log WHERE action = 'user_deleted'";
+        assert_eq!(user.number(entries).await, Some(1), "{order:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_nothing_can_be_done_about_becomes_a_dead_letter() {
     let user = user().await;
     let ada = UserId::generate();
-    let malformed = event(ada, &UserCreated { user_id: "nobody".to_owned(), create_time: None });
+    let user_id = "nobody".to_owned();
+    let malformed = event(ada, &UserCreated { user_id, ..UserCreated::default() });
     for event in [malformed, logged_out(ada, 10)] {
         let mut tries = 1;
         while user.bus.publish(&event).await.is_err() {

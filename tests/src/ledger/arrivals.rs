@@ -9,9 +9,10 @@ use super::Ledger;
 
 /// Consumers with an inbox, and what they take. Both are named by the services,
 /// and never change.
-const CONSUMERS: [(&str, &str); 3] = [
+const CONSUMERS: [(&str, &str); 4] = [
     ("user.profile_creation", "UserCreated"),
     ("user.activity", "UserLoggedOut"),
+    ("user.erasure", "UserDeleted"),
     ("auth.activation", "ProfileCreated"),
 ];
 

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
 use countersign_guard::{Access, Guard, GuardBuilder, OwnedById, Revocations, Rule, Settings};
-use countersign_tokens::{Binding, Claims, KeyRing, Purpose, SigningKey, sign};
+use countersign_tokens::{AccountAttributes, Binding, Claims, KeyRing, Purpose, SigningKey, sign};
 use countersign_types::{Clock, FieldPath, SessionId, Timestamp, UserId, Validate, Violation};
 
 pub const ANYBODY: &str = "bench.v1.BenchService/Anybody";
@@ -96,6 +96,7 @@ impl Stage {
             account_epoch: 1,
             auth_time: now,
             roles: vec!["admin".to_owned(), "user".to_owned()],
+            attributes: AccountAttributes::default(),
             purpose: Purpose::Access,
         }
     }
@@ -133,7 +134,7 @@ fn other(number: usize) -> String {
 
 fn with(settings: Settings, policies: &str, count: usize) -> GuardBuilder {
     let mut schema = "entity Role;
-        entity User in [Role] { authentication_time: Long, session_age: Long, factors: Set<String> };
+        entity User in [Role] { authentication_time: Long, session_age: Long, factors: Set<String>, tenant: String };
         entity Service;
         entity Thing { owner: User };\n"
         .to_owned();

@@ -12,7 +12,7 @@ use std::fmt;
 use cedar_policy::{AuthorizationError, Authorizer, Decision, Entities, PolicySet, Schema};
 
 use super::{PolicyFile, index::Index, load};
-use crate::Error;
+use crate::{Access, Error, Rule};
 
 pub use compare::{Comparison, Coverage, Difference};
 pub use explain::{Explanation, Outcome, Verdict};
@@ -71,6 +71,26 @@ impl Desk {
         let mut rpcs: Vec<_> = closed.map(|action| action.id().unescaped().to_owned()).collect();
         rpcs.sort();
         rpcs
+    }
+
+    /// Whether lists can be decided by these policies, as a guard with these
+    /// rules makes sure of.
+    ///
+    /// # Errors
+    /// [`Error::Policies`] with each policy that a list cannot bear;
+    /// [`Error::Question`] where the schema lacks an RPC.
+    pub fn check_lists(&self, rules: &[Rule]) -> Result<(), Error> {
+        let mut problems = Vec::new();
+        for rule in rules {
+            let Access::List { resource } = rule.access else { continue };
+            match self.index.list(self.action(rule.rpc)?, resource) {
+                Err(Error::Policies(more)) => problems.extend(more),
+                other => drop(other?),
+            }
+        }
+        problems.sort();
+        problems.dedup();
+        if problems.is_empty() { Ok(()) } else { Err(Error::Policies(problems)) }
     }
 
     /// What a guard with these policies would answer.

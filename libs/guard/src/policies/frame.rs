@@ -18,8 +18,8 @@ pub(crate) struct Frame {
 
 struct Slot {
     action: EntityUid,
-    /// A policy that speaks of several types may read attributes of the others.
-    has_attributes: bool,
+    resource: &'static str,
+    is_list: bool,
 }
 
 impl Frame {
@@ -49,9 +49,23 @@ impl Frame {
             return Err(misfit(format!("{action} does not apply to `{resource}`")));
         }
         let slot = self.slots.len();
-        let has_attributes = resource != SERVICE_RESOURCE;
-        self.slots.push(Slot { action: action.clone(), has_attributes });
+        self.slots.push(Slot { action: action.clone(), resource, is_list: false });
         Ok(PolicyGate { action, resource, resource_type, slot })
+    }
+
+    /// The same for an RPC that lists resources: a generation has to say it in
+    /// the terms of a list.
+    pub(crate) fn list_gate(
+        &mut self,
+        rpc: &'static str,
+        resource: &'static str,
+        types: &Types,
+    ) -> Result<PolicyGate, Error> {
+        let gate = self.gate(rpc, resource, types)?;
+        if let Some(slot) = self.slots.last_mut() {
+            slot.is_list = true;
+        }
+        Ok(gate)
     }
 
     /// These policies, ready to decide. Each is read, typed and indexed: not for
@@ -62,11 +76,16 @@ impl Frame {
             let mut policies = index
                 .prepare(&slot.action, &self.actions)
                 .map_err(|problem| Error::Policies(vec![problem]))?;
-            policies.read_resource &= slot.has_attributes;
+            // A policy that speaks of several types may read attributes of the others.
+            policies.read_resource &= slot.resource != SERVICE_RESOURCE;
+            if slot.is_list {
+                policies.list = index.list(&slot.action, slot.resource)?;
+            }
             Ok(policies)
         });
         Ok(Generation {
             count: index.count(),
+            attributes_read: index.attributes_read()?,
             by_slot: by_slot.collect::<Result<_, Error>>()?,
             none: Policies::default(),
         })

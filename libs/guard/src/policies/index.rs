@@ -1,6 +1,6 @@
 //! Policies by the action that they can apply to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cedar_policy::{Entities, EntityUid, Policy, PolicyId, PolicySet, Schema};
 
@@ -9,7 +9,7 @@ use super::{
     reads::{self, Reads},
     step_up::StepUp,
 };
-use crate::Error;
+use crate::{Error, attribute, listing::ListFormulas};
 
 /// All policies, and which of them can apply to which action.
 pub(super) struct Index {
@@ -17,12 +17,13 @@ pub(super) struct Index {
     /// What each asks for: found out once, for it means to read its text again.
     reads: HashMap<PolicyId, Reads>,
     by_action: HashMap<EntityUid, Vec<Policy>>,
+    places: load::Places,
 }
 
 impl Index {
     /// Reads and validates the files.
     pub(super) fn load(schema: &Schema, files: &[PolicyFile]) -> Result<Self, Error> {
-        let all = load::policies(schema, files)?;
+        let (all, places) = load::policies(schema, files)?;
         let mut by_action: HashMap<EntityUid, Vec<Policy>> = HashMap::new();
         let mut reads = HashMap::new();
         for policy in &all {
@@ -41,12 +42,37 @@ impl Index {
                 }
             }
         }
-        Ok(Self { all, reads, by_action })
+        Ok(Self { all, reads, by_action, places })
     }
 
     /// How many policies there are.
     pub(super) const fn count(&self) -> usize {
         self.all.len()
+    }
+
+    /// The attributes of callers that any of the policies reads.
+    pub(super) fn attributes_read(&self) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        for policy in &self.all {
+            names.extend(attribute::read_by(policy)?);
+        }
+        Ok(names)
+    }
+
+    /// The policies that can apply to an action that lists resources of this
+    /// type, or all of which a list cannot bear something.
+    pub(super) fn list(&self, action: &EntityUid, resource: &str) -> Result<ListFormulas, Error> {
+        let (mut list, mut problems) = (ListFormulas::default(), Vec::new());
+        for policy in self.of(action) {
+            if let Err(what) = list.add(policy, resource) {
+                let (id, rpc) = (policy.id(), action.id().unescaped());
+                let reason = format!("policy `{id}` can not decide on the list {rpc}: {what}");
+                let (file, line) = self.places.get(policy.id()).cloned().unwrap_or_default();
+                problems.push(Problem { file, line, reason });
+            }
+        }
+        problems.sort();
+        if problems.is_empty() { Ok(list) } else { Err(Error::Policies(problems)) }
     }
 
     /// The policies that can apply to an action.
@@ -74,6 +100,7 @@ impl Index {
             read_session_age,
             step_up: StepUp::of(policies).map_err(at)?,
             action: if grouped { actions.get(action).cloned() } else { None },
+            list: ListFormulas::default(),
         })
     }
 }

@@ -20,8 +20,14 @@ pub(super) fn schema(text: &str) -> Result<Schema, Error> {
     }
 }
 
+/// File and line of each policy.
+pub(super) type Places = HashMap<PolicyId, (String, usize)>;
+
 /// The policies of all files, each by its `@id`.
-pub(super) fn policies(schema: &Schema, files: &[PolicyFile]) -> Result<Vec<Policy>, Error> {
+pub(super) fn policies(
+    schema: &Schema,
+    files: &[PolicyFile],
+) -> Result<(Vec<Policy>, Places), Error> {
     let (mut policies, mut problems) = (Vec::new(), Vec::new());
     let mut origins = HashMap::new();
     for file in files {
@@ -44,7 +50,16 @@ pub(super) fn policies(schema: &Schema, files: &[PolicyFile]) -> Result<Vec<Poli
     // Cedar's own order within a line: the cause comes first.
     problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     problems.dedup();
-    if problems.is_empty() { Ok(policies) } else { Err(Error::Policies(problems)) }
+    if !problems.is_empty() {
+        return Err(Error::Policies(problems));
+    }
+    let place = |policy: &Policy| {
+        let file = origins.get(policy.id())?;
+        let place = (file.name.clone(), line(&file.text, offset_of(policy)));
+        Some((policy.id().clone(), place))
+    };
+    let places = policies.iter().filter_map(place).collect();
+    Ok((policies, places))
 }
 
 fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {

@@ -40,6 +40,7 @@ fn any_policy() -> impl Strategy<Value = String> {
         "principal.factors.contains(\"otp\")",
         "principal in Role::\"auditor\"",
         "principal has session_age",
+        "principal.tenant == \"default\"",
         "resource is Thing && resource.owner == principal",
         "resource is Thing && resource.open",
         "resource == Thing::\"lamp\"",
@@ -96,6 +97,7 @@ fn reference(
             ("authentication_time".to_owned(), long(claims.auth_time.as_seconds())),
             ("session_age".to_owned(), long(age)),
             ("factors".to_owned(), RestrictedExpression::new_set([])),
+            ("tenant".to_owned(), text("default")),
         ]
         .into(),
         roles,

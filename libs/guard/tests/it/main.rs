@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what stands around a test may panic like the test")]
 
 mod alarm;
+mod attributes;
 mod decisions;
 mod desk;
 mod differential;

@@ -132,9 +132,14 @@ async fn an_account_revokes_the_tokens_of_earlier_epochs() {
     assert!(world.call(GET, &token, "lamp").await.is_ok());
     world.revocations.set_account_epoch(claims.subject, 2, claims.expires_at);
     let answer = world.call(GET, &token, "lamp").await;
-    assert_eq!(refusal(&answer), unauthenticated("SESSION_REVOKED"));
+    assert_eq!(refusal(&answer), unauthenticated("TOKEN_OUTDATED"));
     let next = signed(&Claims { account_epoch: 2, ..world.claims() });
     assert!(world.call(GET, &next, "lamp").await.is_ok());
+
+    // No refresh mends a session that was ended.
+    world.revocations.revoke_session(claims.session, claims.expires_at);
+    let answer = world.call(GET, &token, "lamp").await;
+    assert_eq!(refusal(&answer), unauthenticated("SESSION_REVOKED"));
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use std::{
 };
 
 use countersign_guard::{
-    Access, Attributes, Call, Guard, GuardBuilder, Resolver, Revocations, Rule, Settings, Value,
-    enter, enter_public, enter_service, status,
+    Access, AttributeKinds, Attributes, Call, Guard, GuardBuilder, Resolver, Revocations, Rule,
+    Settings, Value, enter, enter_public, enter_service, status,
 };
-use countersign_tokens::{Binding, Claims, KeyRing, Purpose, SigningKey, sign};
+use countersign_tokens::{AccountAttributes, Binding, Claims, KeyRing, Purpose, SigningKey, sign};
 use countersign_types::{
     Clock, ClockHand, Fault, FieldPath, SessionId, Timestamp, UserId, Validate, Violation,
 };
@@ -49,6 +49,7 @@ entity User in [Role] {
   authentication_time: Long,
   session_age: Long,
   factors: Set<String>,
+  tenant: String,
 };
 entity Service;
 entity Thing { owner: User, size: Long, tags: Set<String>, label: String, open: Bool };
@@ -127,11 +128,19 @@ impl Default for World {
 
 impl World {
     pub fn with(change: impl FnOnce(GuardBuilder) -> GuardBuilder) -> Self {
+        Self::with_attributes(AttributeKinds::default(), change)
+    }
+
+    /// The same with attributes that accounts can have.
+    pub fn with_attributes(
+        attributes: AttributeKinds,
+        change: impl FnOnce(GuardBuilder) -> GuardBuilder,
+    ) -> Self {
         let (now, clock) = Clock::manual(START);
         let (ring, revocations) = (KeyRing::default(), Revocations::default());
         ring.replace(vec![KEY.verification_key()]);
         revocations.mark_ready();
-        let builder = Guard::builder(settings())
+        let builder = Guard::builder(Settings { attributes, ..settings() })
             .rules(RULES)
             .policies(SCHEMA, &[("things.cedar", POLICIES)])
             .keys(ring.clone())
@@ -163,6 +172,7 @@ impl World {
             account_epoch: 1,
             auth_time: now,
             roles: Vec::new(),
+            attributes: AccountAttributes::default(),
             purpose: Purpose::Access,
         }
     }

@@ -26,3 +26,4 @@ mod retries;
 mod rolling;
 mod support;
 mod tls;
+mod visible;

@@ -11,6 +11,7 @@ use tonic::{body::Body, server::NamedService};
 use super::support::{guard, start};
 
 const GET: &str = "countersign.user.v1.ProfileService/GetProfile";
+const LIST: &str = "countersign.user.v1.ProfileService/ListProfiles";
 const UPDATE: &str = "countersign.user.v1.ProfileService/UpdateProfile";
 
 /// Stands where a service of the contracts would.
@@ -47,7 +48,7 @@ async fn refusal(rules: &[&'static str]) -> Error {
 
 #[tokio::test]
 async fn a_method_without_a_rule_is_named() {
-    let error = refusal(&[GET]).await;
+    let error = refusal(&[GET, LIST]).await;
     assert!(matches!(&error, Error::Unruled(rpc) if rpc == UPDATE), "{error}");
     let error = refusal(&["test.v1.Probe/Call"]).await;
     assert!(matches!(&error, Error::Unruled(rpc) if rpc == GET), "{error}");
@@ -56,13 +57,13 @@ async fn a_method_without_a_rule_is_named() {
 #[tokio::test]
 async fn a_rule_without_a_method_is_named() {
     const GONE: &str = "countersign.user.v1.ProfileService/PurgeProfile";
-    let error = refusal(&[GET, UPDATE, GONE]).await;
+    let error = refusal(&[GET, LIST, UPDATE, GONE]).await;
     assert!(matches!(&error, Error::Undescribed(rpc) if rpc == GONE), "{error}");
 }
 
 #[tokio::test]
 async fn a_service_whose_rules_are_those_of_the_contract_starts() {
-    let part = Part::new("user").service(guard(&[GET, UPDATE]).protect(Profiles));
+    let part = Part::new("user").service(guard(&[GET, LIST, UPDATE]).protect(Profiles));
     let server = start(&ServerConfig::default(), part).await;
     server.shutdown.cancel();
     assert!(server.stopped().await.is_ok());

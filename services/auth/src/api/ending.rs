@@ -3,17 +3,15 @@
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
-use countersign_events::{Event, Unit};
+use countersign_events::Unit;
 use countersign_guard::{Caller, Peer, Permit};
 use countersign_mesh::database;
-use countersign_types::{SessionId, Timestamp, UserId};
+use countersign_types::{SessionId, UserId};
 use sea_orm::prelude::Uuid;
 
 use super::Auth;
 use crate::{
-    Error,
-    config::ACCESS_TOKEN_LIFETIME_MAX,
-    convert,
+    Error, convert,
     store::{
         revocation::{self, Revoked},
         session::Reason,
@@ -107,12 +105,21 @@ impl Auth {
         Ok(revoked)
     }
 
-    /// Appends the events, commits, and refuses the tokens here at once, also
-    /// where the caller has gone away by then. Other processes are told at
-    /// once; the event makes it certain, should this one die in between.
+    /// Appends the events and commits, so that every guard knows.
     pub(super) async fn finish(
         &self,
         unit: Unit,
+        revoked: &[Revoked],
+        reason: Reason,
+    ) -> Result<(), Error> {
+        self.append_ends(&unit, revoked, reason).await?;
+        self.commit(unit, revoked, None).await
+    }
+
+    /// Appends the events of sessions that have ended.
+    pub(super) async fn append_ends(
+        &self,
+        unit: &Unit,
         revoked: &[Revoked],
         reason: Reason,
     ) -> Result<(), Error> {
@@ -126,30 +133,32 @@ impl Auth {
             // A session ends once, and nothing waits in line before its end.
             unit.append(Uuid::nil(), &event).await?;
         }
-        let sessions: Vec<_> = revoked.iter().map(|revoked| revoked.session).collect();
-        let (revocations, until) = (self.revocations.clone(), self.tokens_end());
-        let bus = self.bus.clone();
-        let refuse = move |events: &[Event]| {
-            sessions.into_iter().for_each(|session| revocations.revoke_session(session, until));
-            let revoked = |event: &&Event| event.is::<SessionRevoked>();
-            let told: Vec<_> = events.iter().filter(revoked).cloned().collect();
-            tokio::spawn(async move {
-                for event in &told {
-                    bus.announce(event).await;
-                }
-            });
-        };
-        Ok(unit.commit_then(refuse).await?)
-    }
-
-    /// When the last access token that was issued until now has expired, under
-    /// whatever settings it was.
-    fn tokens_end(&self) -> Timestamp {
-        self.now().plus(ACCESS_TOKEN_LIFETIME_MAX)
+        Ok(())
     }
 
     fn refuse_tokens(&self, session: SessionId) {
         self.revocations.revoke_session(session, self.tokens_end());
+    }
+
+    /// Ends all sessions of the account that the permit is for, in one
+    /// transaction with whatever brings that about. To be followed by
+    /// [`Self::append_ends`].
+    pub(super) async fn end_with(
+        &self,
+        unit: &Unit,
+        permit: &Permit,
+        peer: &Peer,
+    ) -> Result<Vec<Revoked>, Error> {
+        let mut ended = Vec::new();
+        loop {
+            let some = revocation::all(&**unit, permit, None, BATCH, self.now()).await?;
+            if some.is_empty() {
+                break;
+            }
+            ended.extend(some);
+        }
+        self.record(unit, "revoked", permit.user_id(), &ended, peer).await?;
+        Ok(ended)
     }
 
     async fn record(

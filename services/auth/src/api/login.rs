@@ -115,10 +115,17 @@ impl Auth {
         let unit = self.outbox.begin().await?;
         // Read again, and held until the commit: hashing took its time.
         let account = account::hold(&*unit, verified).await?.ok_or(Error::BadCredentials)?;
-        if account.status != Status::Active {
+        let refused = match account.status {
+            Status::Active => None,
+            Status::Pending => Some(Error::AccountPending),
+            Status::Disabled => Some(Error::AccountDisabled),
+            // It went while its password was hashed.
+            Status::Deleted => Some(Error::BadCredentials),
+        };
+        if let Some(refused) = refused {
             unit.rollback().await?;
             self.record_failure(Some(account.id), LoginFailureReason::NotActive, peer).await?;
-            return Err(Error::AccountPending);
+            return Err(refused);
         }
         let surplus = self.make_room(&unit, account.id, peer).await?;
         let row = self.new_session(account.id, label.to_owned(), peer);
@@ -135,6 +142,8 @@ impl Auth {
             expire_time: Timestamp::from_micros(row.expire_time),
             account_epoch: account.epoch,
             roles: account.roles.clone(),
+            tenant: account.tenant.clone(),
+            attributes: account.attributes.clone(),
         };
         let tokens = self.issuer.issue(row.id.into(), &grant)?;
         Ok(convert::login(&account, &row, tokens))

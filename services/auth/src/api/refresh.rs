@@ -107,5 +107,7 @@ fn grant(session: &Model, account: Account) -> Grant {
         expire_time: Timestamp::from_micros(session.expire_time),
         account_epoch: account.epoch,
         roles: account.roles,
+        tenant: account.tenant,
+        attributes: account.attributes,
     }
 }

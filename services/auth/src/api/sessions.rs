@@ -1,15 +1,18 @@
-//! Seeing one's sessions, and whose session one is.
+//! Seeing one's sessions, and whose a session or an account is.
 
 use countersign_contracts::auth::v1::ListSessionsResponse;
-use countersign_guard::{Attributes, Caller, Permit, Resolver};
-use countersign_types::{Fault, UserId};
+use countersign_guard::{Attributes, Caller, Permit, Resolver, Value};
+use countersign_types::{Fault, Tenant, UserId};
 use futures::future::BoxFuture;
 use sea_orm::DatabaseConnection;
 
 use super::Auth;
 use crate::{
     Error, convert,
-    store::session::{self, Page},
+    store::{
+        account,
+        session::{self, Page},
+    },
 };
 
 /// Sessions on a page where the caller names no number.
@@ -19,6 +22,9 @@ const PAGE_SIZE_MAX: u64 = 100;
 
 /// Tells the policies whose session a session is.
 pub(crate) struct SessionOwner(pub(crate) DatabaseConnection);
+
+/// Tells the policies which tenant an account belongs to; it is its own owner.
+pub(crate) struct AccountOwner(pub(crate) DatabaseConnection);
 
 impl Auth {
     pub(crate) async fn page_of_sessions(
@@ -55,7 +61,21 @@ impl Resolver for SessionOwner {
         Box::pin(async move {
             let Ok(id) = id.parse() else { return Ok(None) };
             let owner = session::owner(&self.0, id).await?;
-            Ok(owner.map(Attributes::owner))
+            Ok(owner.map(|(user, tenant)| attributes(user, &tenant)))
         })
     }
+}
+
+impl Resolver for AccountOwner {
+    fn resolve<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Attributes>, Fault>> {
+        Box::pin(async move {
+            let Ok(id) = id.parse() else { return Ok(None) };
+            let tenant = account::tenant(&self.0, id).await?;
+            Ok(tenant.map(|tenant| attributes(id, &tenant)))
+        })
+    }
+}
+
+fn attributes(owner: UserId, tenant: &Tenant) -> Attributes {
+    Attributes::owner(owner).set("tenant", Value::String(tenant.to_string()))
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use countersign_types::{Email, Timestamp, UserId};
+use countersign_tokens::AccountAttributes;
+use countersign_types::{Email, Tenant, Timestamp, UserId};
 use sea_orm::{QuerySelect, Set, TryInsertResult, entity::prelude::*, sea_query::Expr};
 
 use super::credential;
@@ -14,7 +15,7 @@ use crate::Error;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Normalised.
+    /// Normalised; once the account is deleted, its id, which is nobody's address.
     #[sea_orm(unique)]
     pub email: String,
     pub status: Status,
@@ -24,6 +25,12 @@ pub struct Model {
     pub roles: String,
     pub create_time: i64,
     pub update_time: i64,
+    /// When the epoch last grew; none while it is that of the beginning.
+    pub epoch_time: Option<i64>,
+    pub delete_time: Option<i64>,
+    pub tenant: String,
+    /// A JSON object.
+    pub attributes: String,
 }
 
 /// Whether an account can log in.
@@ -36,6 +43,12 @@ pub enum Status {
     /// It can.
     #[sea_orm(string_value = "active")]
     Active,
+    /// An administrator does not let it.
+    #[sea_orm(string_value = "disabled")]
+    Disabled,
+    /// What is left of a deleted account.
+    #[sea_orm(string_value = "deleted")]
+    Deleted,
 }
 
 /// What is joined to an account.
@@ -59,14 +72,19 @@ impl Related<credential::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 /// An account as the flows know it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) id: UserId,
-    pub(crate) email: Email,
+    /// None once it is deleted.
+    pub(crate) email: Option<Email>,
     pub(crate) status: Status,
     pub(crate) epoch: i64,
     pub(crate) roles: Vec<String>,
+    pub(crate) tenant: Tenant,
+    pub(crate) attributes: AccountAttributes,
     pub(crate) create_time: Timestamp,
+    pub(crate) update_time: Timestamp,
+    pub(crate) delete_time: Option<Timestamp>,
 }
 
 /// Makes an account and its credential. False: the address is taken, and
@@ -76,15 +94,11 @@ pub(crate) async fn create(
     account: &Account,
     hash: String,
 ) -> Result<bool, Error> {
-    let time = account.create_time.as_micros();
     let row = ActiveModel {
         id: Set(account.id.as_uuid()),
-        email: Set(account.email.as_str().to_owned()),
-        status: Set(account.status),
-        epoch: Set(account.epoch),
-        roles: Set(write_roles(&account.roles)),
-        create_time: Set(time),
-        update_time: Set(time),
+        create_time: Set(account.create_time.as_micros()),
+        tenant: Set(account.tenant.to_string()),
+        ..columns(account)?
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::Email]);
     let inserted = insert.exec_without_returning(db).await?;
@@ -142,21 +156,58 @@ pub(crate) fn read_roles(json: &str) -> Result<Vec<String>, Error> {
     serde_json::from_str(json).map_err(|_| Error::Damaged("list of roles"))
 }
 
-fn write_roles(roles: &[String]) -> String {
-    serde_json::Value::from(roles).to_string()
+/// Reads the tenant of a row.
+pub(crate) fn read_tenant(name: &str) -> Result<Tenant, Error> {
+    name.parse().map_err(|_| Error::Damaged("tenant"))
+}
+
+/// Reads the attributes of a row.
+pub(crate) fn read_attributes(json: &str) -> Result<AccountAttributes, Error> {
+    serde_json::from_str(json).map_err(|_| Error::Damaged("set of attributes"))
+}
+
+/// The tenant of an account; for the policies, which decide on it.
+pub(crate) async fn tenant(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Tenant>, Error> {
+    let tenant = Entity::find_by_id(id.as_uuid()).select_only().column(Column::Tenant);
+    let tenant: Option<String> = tenant.into_tuple().one(db).await?;
+    tenant.map(|name| read_tenant(&name)).transpose()
+}
+
+/// What can change of an account.
+pub(super) fn columns(account: &Account) -> Result<ActiveModel, Error> {
+    let email = account.email.as_ref().map(|email| email.as_str().to_owned());
+    let attributes = serde_json::to_string(&account.attributes);
+    Ok(ActiveModel {
+        attributes: Set(attributes.map_err(|_| Error::Damaged("set of attributes"))?),
+        email: Set(email.unwrap_or_else(|| account.id.to_string())),
+        status: Set(account.status),
+        epoch: Set(account.epoch),
+        roles: Set(serde_json::Value::from(account.roles.as_slice()).to_string()),
+        update_time: Set(account.update_time.as_micros()),
+        delete_time: Set(account.delete_time.map(|time| time.as_micros())),
+        ..Default::default()
+    })
 }
 
 impl TryFrom<Model> for Account {
     type Error = Error;
 
     fn try_from(row: Model) -> Result<Self, Error> {
+        let email = match row.status {
+            Status::Deleted => None,
+            _ => Some(Email::parse(&row.email).map_err(|_| Error::Damaged("address"))?),
+        };
         Ok(Self {
             id: row.id.into(),
-            email: Email::parse(&row.email).map_err(|_| Error::Damaged("address"))?,
+            email,
             status: row.status,
             epoch: row.epoch,
             roles: read_roles(&row.roles)?,
+            tenant: read_tenant(&row.tenant)?,
+            attributes: read_attributes(&row.attributes)?,
             create_time: Timestamp::from_micros(row.create_time),
+            update_time: Timestamp::from_micros(row.update_time),
+            delete_time: row.delete_time.map(Timestamp::from_micros),
         })
     }
 }

@@ -19,6 +19,8 @@ impl MigratorTrait for Migrator {
         steps.extend(countersign_audit::migrations());
         steps.push(Box::new(Tables));
         steps.push(Box::new(LiveSessions));
+        steps.push(Box::new(Administration));
+        steps.push(Box::new(Attributes));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -65,6 +67,66 @@ impl MigrationTrait for LiveSessions {
         let live = "CREATE INDEX sessions_live ON sessions (user_id, id) \
                     WHERE revoke_time IS NULL";
         manager.get_connection().execute_unprepared(live).await.map(drop)
+    }
+}
+
+struct Administration;
+
+impl MigrationName for Administration {
+    fn name(&self) -> &'static str {
+        "auth_000003_administration"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Administration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use account::Column as Account;
+        for column in [Account::EpochTime, Account::DeleteTime] {
+            let mut added = Table::alter();
+            added.table(account::Entity).add_column(big_integer_null(column));
+            manager.alter_table(added).await?;
+        }
+        // Partial, both: few accounts were changed, and few have roles.
+        for index in [
+            "CREATE INDEX accounts_epoch ON accounts (epoch_time) WHERE epoch_time IS NOT NULL",
+            "CREATE INDEX accounts_roles ON accounts (id) WHERE roles <> '[]'",
+        ] {
+            manager.get_connection().execute_unprepared(index).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Attributes;
+
+impl MigrationName for Attributes {
+    fn name(&self) -> &'static str {
+        "auth_000004_attributes"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Attributes {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use account::Column as Account;
+        // With defaults: servers of the former version go on making accounts.
+        for (column, value) in [(Account::Tenant, "default"), (Account::Attributes, "{}")] {
+            let mut added = Table::alter();
+            added.table(account::Entity).add_column(text(column).default(value));
+            manager.alter_table(added).await?;
+        }
+        // A list of a small tenant must not look through all the others.
+        let listed = "CREATE INDEX accounts_tenant ON accounts (tenant, id)";
+        manager.get_connection().execute_unprepared(listed).await.map(drop)
     }
 }
 

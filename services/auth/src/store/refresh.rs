@@ -1,8 +1,8 @@
 //! The step from one refresh token to the next: one compare-and-set on the row
 //! of the session, on one connection, without a transaction around it.
 
-use countersign_tokens::RefreshToken;
-use countersign_types::{Timestamp, UserId};
+use countersign_tokens::{AccountAttributes, RefreshToken};
+use countersign_types::{Tenant, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryResult};
 
 use super::{
@@ -21,7 +21,9 @@ const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, \
                  WHERE accounts.id = sessions.user_id AND accounts.status = 'active') \
      RETURNING user_id, generation, auth_time, expire_time, \
      (SELECT epoch FROM accounts WHERE accounts.id = sessions.user_id) AS epoch, \
-     (SELECT roles FROM accounts WHERE accounts.id = sessions.user_id) AS roles";
+     (SELECT roles FROM accounts WHERE accounts.id = sessions.user_id) AS roles, \
+     (SELECT tenant FROM accounts WHERE accounts.id = sessions.user_id) AS tenant, \
+     (SELECT attributes FROM accounts WHERE accounts.id = sessions.user_id) AS attributes";
 
 /// What the tokens of a session are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) struct Grant {
     pub(crate) expire_time: Timestamp,
     pub(crate) account_epoch: i64,
     pub(crate) roles: Vec<String>,
+    pub(crate) tenant: Tenant,
+    pub(crate) attributes: AccountAttributes,
 }
 
 /// Rotates the session, where the token is the one that is due and everything
@@ -66,12 +70,15 @@ pub(crate) async fn find(
 
 fn grant(row: &QueryResult) -> Result<Grant, Error> {
     let number = |column| row.try_get::<i64>("", column);
+    let text = |column| row.try_get::<String>("", column);
     Ok(Grant {
         user: row.try_get::<sea_orm::prelude::Uuid>("", "user_id")?.into(),
         generation: number("generation")?,
         auth_time: Timestamp::from_micros(number("auth_time")?),
         expire_time: Timestamp::from_micros(number("expire_time")?),
         account_epoch: number("epoch")?,
-        roles: account::read_roles(&row.try_get::<String>("", "roles")?)?,
+        roles: account::read_roles(&text("roles")?)?,
+        tenant: account::read_tenant(&text("tenant")?)?,
+        attributes: account::read_attributes(&text("attributes")?)?,
     })
 }

@@ -3,11 +3,14 @@
 use std::fmt;
 
 use countersign_guard::Permit;
-use countersign_types::{SessionId, Timestamp, UserId};
+use countersign_types::{SessionId, Tenant, Timestamp, UserId};
 use sea_orm::{
-    DbBackend, QueryOrder, QuerySelect, Set, Statement, Value, entity::prelude::*, sea_query::Query,
+    DbBackend, QueryOrder, QuerySelect, Set, Statement, Value,
+    entity::prelude::*,
+    sea_query::{ExprTrait, Query},
 };
 
+use super::account;
 use crate::Error;
 
 /// One login on one device.
@@ -113,18 +116,26 @@ async fn live_of(
     Ok(live.order_by_desc(Column::Id).limit(page.size).all(db).await?)
 }
 
-/// Whose session it is; for the policies, which decide on it.
+/// Whose session it is, and of which tenant; for the policies, which decide on it.
 pub(crate) async fn owner(
     db: &impl ConnectionTrait,
     session: SessionId,
-) -> Result<Option<UserId>, Error> {
-    let owner = Entity::find_by_id(session.as_uuid())
-        .select_only()
-        .column(Column::UserId)
-        .into_tuple::<Uuid>()
-        .one(db)
-        .await?;
-    Ok(owner.map(UserId::from))
+) -> Result<Option<(UserId, Tenant)>, Error> {
+    let tenant = (account::Entity, account::Column::Tenant);
+    let owner = Query::select()
+        .column((Entity, Column::UserId))
+        .column(tenant)
+        .from(Entity)
+        .inner_join(
+            account::Entity,
+            ExprTrait::equals(account::Column::Id.into_expr(), (Entity, Column::UserId)),
+        )
+        .and_where(Column::Id.eq(session.as_uuid()))
+        .take();
+    let Some(row) = db.query_one(&owner).await? else { return Ok(None) };
+    let user: Uuid = row.try_get("", "user_id")?;
+    let tenant: String = row.try_get("", "tenant")?;
+    Ok(Some((user.into(), account::read_tenant(&tenant)?)))
 }
 
 /// Deletes up to `limit` sessions that ended before `before`; how many it were.

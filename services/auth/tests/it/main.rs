@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod attributes;
 mod clocks;
 mod keys;
 mod lifetimes;

@@ -8,13 +8,13 @@ use countersign_contracts::{
     BASE_POLICIES, CEDAR_SCHEMA, RULES,
     auth::v1::{
         LoginRequest, LoginResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-        RegisterResponse, auth_service_client::AuthServiceClient,
-        session_service_client::SessionServiceClient,
+        RegisterResponse, account_service_client::AccountServiceClient,
+        auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient,
     },
     events::v1::ProfileCreated,
 };
 use countersign_events::{Bus, Event};
-use countersign_guard::{Guard, Revocations, Settings};
+use countersign_guard::{AttributeKinds, Guard, Revocations, Settings};
 use countersign_mesh::{config::DatabaseConfig, database};
 use countersign_seal::MasterKey;
 use countersign_tokens::KeyRing;
@@ -46,6 +46,10 @@ pub struct Set {
     pub db: DatabaseConnection,
     pub bus: Bus,
     pub master: MasterKey,
+    pub attributes: AttributeKinds,
+    /// Policies beside the base ones.
+    pub policies: Vec<String>,
+    pub read_elsewhere: Vec<&'static str>,
     /// Where the database lies; deleted at the end.
     pub _folder: TempDir,
 }
@@ -75,15 +79,30 @@ impl Set {
         let db = database::connect(&DatabaseConfig::default(), &url).await.unwrap();
         let (clock, hand) = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let (bus, master) = (Bus::memory(), MasterKey::generate().unwrap());
-        Self { config, clock, hand, db, bus, master, _folder: folder }
+        Self {
+            config,
+            clock,
+            hand,
+            db,
+            bus,
+            master,
+            attributes: AttributeKinds::default(),
+            policies: Vec::new(),
+            read_elsewhere: Vec::new(),
+            _folder: folder,
+        }
     }
 
     /// Starts the service, for the first time or again.
     pub async fn start(self) -> Result<Stage, Error> {
         let (keys, revocations) = (KeyRing::default(), Revocations::default());
-        let guard = Guard::builder(settings())
+        let settings = Settings { attributes: self.attributes.clone(), ..settings() };
+        let further: Vec<_> =
+            self.policies.iter().map(|text| ("further.cedar", text.as_str())).collect();
+        let guard = Guard::builder(settings.clone())
             .rules(RULES)
             .policies(CEDAR_SCHEMA, BASE_POLICIES)
+            .policies(CEDAR_SCHEMA, &further)
             .keys(keys.clone())
             .revocations(revocations.clone())
             .clock(self.clock.clone())
@@ -95,11 +114,12 @@ impl Set {
             db: self.db.clone(),
             clock: self.clock.clone(),
             guard,
-            settings: settings(),
+            settings,
             bus: bus.clone(),
             master: self.master.clone(),
             keys,
             revocations,
+            read_elsewhere: self.read_elsewhere.iter().map(|&name| name.to_owned()).collect(),
         };
         let mut service = build(self.config.clone(), deps).await?;
         let mount = std::mem::replace(&mut service.part.routes, Box::new(|_| ()));
@@ -145,6 +165,10 @@ impl Stage {
 
     pub fn sessions(&self) -> SessionServiceClient<Routes> {
         SessionServiceClient::new(self.routes.clone())
+    }
+
+    pub fn accounts(&self) -> AccountServiceClient<Routes> {
+        AccountServiceClient::new(self.routes.clone())
     }
 
     pub fn advance(&self, span: Duration) {

@@ -6,6 +6,7 @@ use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt};
 use countersign_auth::{Error, admin};
 use countersign_contracts::{auth::v1::ListSessionsRequest, events::v1::UserCreated};
 use countersign_seal::MasterKey;
+use countersign_types::Tenant;
 
 use crate::stage::{PASSWORD, Set, Stage, config, with_token};
 
@@ -91,7 +92,15 @@ async fn an_operator_makes_an_account_with_a_role() {
     let make = |email: &str, password: &str, role: &str| {
         let (email, password, roles) =
             (email.to_owned(), password.to_owned(), vec![role.to_owned()]);
-        admin::create_account(&set.db, &set.clock, &set.config, email, password, roles)
+        admin::create_account(
+            &set.db,
+            &set.clock,
+            &set.config,
+            email,
+            password,
+            roles,
+            Tenant::default(),
+        )
     };
     let id = make(EMAIL, PASSWORD, "admin").await.unwrap();
     assert_eq!(set.events::<UserCreated>().await, 1);

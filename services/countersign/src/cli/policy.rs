@@ -117,4 +117,8 @@ pub struct PolicySource {
     /// has no base policies.
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
+    /// An attribute of accounts that is declared in `token.attributes`, such as
+    /// `department:string`; may be repeated.
+    #[arg(long = "declare", value_name = "NAME:TYPE")]
+    pub declared: Vec<String>,
 }

@@ -16,14 +16,15 @@ pub(super) async fn run(
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let AccountCommand::Create { email, roles, password_file, password_stdin } = command;
+    let AccountCommand::Create { email, roles, tenant, password_file, password_stdin } = command;
     let password = password::read(&source(password_file.as_deref(), password_stdin))?;
     let data = data::auth(config).await?;
 
     let (db, clock) = (&data.db, Clock::system());
     // The service takes the password over and wipes it after hashing.
     let (password, given) = (password.as_str().to_owned(), roles.clone());
-    let made = admin::create_account(db, &clock, &config.auth, email, password, given);
+    let of = tenant.clone();
+    let made = admin::create_account(db, &clock, &config.auth, email, password, given, of);
     let account = made.await.map_err(|error| match error {
         countersign_auth::Error::Invalid(rules) => Error::Refused(rules),
         other => Error::Auth(other),
@@ -35,7 +36,7 @@ pub(super) async fn run(
         Some(false) => "it is active in a moment",
         None => "it is active as soon as both services run",
     };
-    writeln!(out, "account {account} is made (roles: {roles}); {active}")?;
+    writeln!(out, "account {account} is made (roles: {roles}; tenant: {tenant}); {active}")?;
     Ok(())
 }
 

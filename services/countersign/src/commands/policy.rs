@@ -9,8 +9,11 @@ mod test;
 
 use std::{fs, io::Write};
 
-use countersign_contracts::CEDAR_SCHEMA;
-use countersign_guard::policies::{Desk, PolicyFile, PolicyFolder};
+use countersign_contracts::{CEDAR_SCHEMA, RULES};
+use countersign_guard::{
+    AttributeKinds,
+    policies::{Desk, PolicyFile, PolicyFolder},
+};
 
 use crate::{Error, PolicyCommand, PolicySource, config::base_policies};
 
@@ -27,8 +30,7 @@ pub(super) fn run(command: PolicyCommand, out: &mut dyn Write) -> Result<(), Err
 /// The policies of a source with what they are checked against, or everything
 /// that is wrong with them.
 fn open(source: &PolicySource, out: &mut dyn Write) -> Result<Desk, Error> {
-    let opened = schema(source).and_then(|schema| Ok(Desk::open(&schema, &files(source)?)?));
-    match opened {
+    match read(source) {
         Err(Error::Guard(countersign_guard::Error::Policies(problems))) => {
             for problem in &problems {
                 writeln!(out, "{problem}")?;
@@ -39,9 +41,24 @@ fn open(source: &PolicySource, out: &mut dyn Write) -> Result<Desk, Error> {
     }
 }
 
+fn read(source: &PolicySource) -> Result<Desk, Error> {
+    let desk = Desk::open(&schema(source)?, &files(source)?)?;
+    // The rules of other services are not known here.
+    if source.schema.is_none() {
+        desk.check_lists(RULES)?;
+    }
+    Ok(desk)
+}
+
 fn schema(source: &PolicySource) -> Result<String, Error> {
-    let Some(file) = &source.schema else { return Ok(CEDAR_SCHEMA.to_owned()) };
-    fs::read_to_string(file).map_err(|source| Error::Read { file: file.clone(), source })
+    let schema = match &source.schema {
+        Some(file) => {
+            fs::read_to_string(file).map_err(|source| Error::Read { file: file.clone(), source })?
+        }
+        None => CEDAR_SCHEMA.to_owned(),
+    };
+    let declared = AttributeKinds::parse(source.declared.iter().map(String::as_str));
+    Ok(declared.map_err(countersign_guard::Error::Schema)?.extend(&schema)?)
 }
 
 fn files(source: &PolicySource) -> Result<Vec<PolicyFile>, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_guard::Settings;
+use countersign_guard::{AttributeKinds, Settings};
 use countersign_mesh::{
     Error,
     config::{ServerConfig, duration_in_range, in_range},
@@ -31,6 +31,10 @@ pub struct TokenConfig {
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub max_staleness: Duration,
+    /// The attributes that accounts can have and policies may ask for, each as `name:type`, at most 32; the types are `string`, `long`, `bool` and `strings`. A name has up to 32 lower-case letters, digits and `_`. The same in all processes.
+    pub attributes: Vec<String>,
+    /// Those of them that policies of other services read. Access tokens carry these, and what the policies of the auth service read.
+    pub attributes_elsewhere: Vec<String>,
     /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 2 KiB once it is seen.
     pub cache_capacity: u32,
     /// How many tokens that do not hold are verified for one peer (an IPv4 address or an IPv6 /64) in a second, four times as many at once, 1 to 10000; its further new tokens are answered RESOURCE_EXHAUSTED. 0 sets no limit: for servers behind a proxy, to which all calls come from one address.
@@ -45,6 +49,8 @@ impl Default for TokenConfig {
             environment: "development".to_owned(),
             leeway: Duration::from_secs(5),
             max_staleness: Duration::ZERO,
+            attributes: Vec::new(),
+            attributes_elsewhere: Vec::new(),
             cache_capacity: 10_000,
             bad_tokens_per_second: Settings::default().bad_tokens_per_second,
         }
@@ -75,10 +81,25 @@ impl TokenConfig {
             let range = Duration::from_secs(5)..=Duration::from_secs(3_600);
             duration_in_range(&format!("{section}.max_staleness"), self.max_staleness, &range)?;
         }
+        let declared = self
+            .declared()
+            .map_err(|reason| Error::OutOfRange { key: format!("{section}.attributes"), reason })?;
+        if let Some(name) =
+            self.attributes_elsewhere.iter().find(|name| declared.get(name).is_none())
+        {
+            return Err(Error::OutOfRange {
+                key: format!("{section}.attributes_elsewhere"),
+                reason: format!("names `{name}`, which {section}.attributes does not declare"),
+            });
+        }
         let capacity = format!("{section}.cache_capacity");
         in_range(&capacity, &self.cache_capacity, &(100..=10_000_000))?;
         let bad_tokens = format!("{section}.bad_tokens_per_second");
         in_range(&bad_tokens, &self.bad_tokens_per_second, &(0..=10_000))
+    }
+
+    fn declared(&self) -> Result<AttributeKinds, String> {
+        AttributeKinds::parse(self.attributes.iter().map(String::as_str))
     }
 
     /// The settings of a guard that takes these tokens in such a server.
@@ -90,6 +111,8 @@ impl TokenConfig {
             environment: self.environment.clone(),
             leeway: self.leeway,
             cache_capacity: self.cache_capacity.into(),
+            // Checked when the configuration was read.
+            attributes: self.declared().unwrap_or_default(),
             max_message_bytes: usize::try_from(server.max_message_bytes).unwrap_or(usize::MAX),
             bad_tokens_per_second: self.bad_tokens_per_second,
             ..Settings::default()

@@ -84,6 +84,42 @@ fn everything_that_is_wrong_is_printed_with_file_and_line() {
 }
 
 #[test]
+fn what_no_list_can_be_decided_by_is_refused_with_its_line() {
+    let text = r#"
+@id("short")
+permit (
+    principal,
+    action == Action::"countersign.user.v1.ProfileService/ListProfiles",
+    resource is Profile
+)
+when { resource.tenant like "a*" };
+"#;
+    let output = check(&Place::new(), &[("mine.cedar", text)], &[]);
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    refusal(&output);
+    assert!(told.contains("mine.cedar:2: policy `short` can not decide on the list"), "{told}");
+}
+
+#[test]
+fn attributes_of_accounts_are_known_once_they_are_declared() {
+    let place = Place::new();
+    let text = r#"
+@id("stores")
+permit (
+    principal,
+    action == Action::"countersign.user.v1.ProfileService/ListProfiles",
+    resource is Profile
+)
+when { principal has department && principal.department == "stores" };
+"#;
+    let files = [("mine.cedar", text)];
+    success(&check(&place, &files, &["--declare", "department:string"]));
+    refusal(&check(&place, &files, &[]));
+    let refused = refusal(&check(&place, &files, &["--declare", "department"]));
+    assert!(refused.contains("name:type"), "{refused}");
+}
+
+#[test]
 fn a_server_refuses_to_start_with_bad_policies_and_names_the_line() {
     let place = Place::new();
     let folder = folder(&place, &[("mine.cedar", "\n\npermit (principal, action, resource);")]);

@@ -24,6 +24,7 @@ pub struct Model {
     pub create_time: i64,
     pub update_time: i64,
     pub last_active_time: Option<i64>,
+    pub tenant: String,
 }
 
 /// Where a profile stands.
@@ -33,6 +34,10 @@ pub enum Status {
     /// It can be read and changed.
     #[sea_orm(string_value = "active")]
     Active,
+    /// Its account is deleted: the row holds nothing but the id, and keeps a
+    /// late `UserCreated` from making the profile once more.
+    #[sea_orm(string_value = "deleted")]
+    Deleted,
 }
 
 /// Profiles stand alone.

@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-    sea_orm::DbErr,
+    sea_orm::{ConnectionTrait, DbErr},
     sea_query::{Alias, ColumnDef, Table},
 };
 
@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
         let mut steps = countersign_events::migrations();
         steps.extend(countersign_audit::migrations());
         steps.push(Box::new(Profiles));
+        steps.push(Box::new(Tenants));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -49,6 +50,32 @@ impl MigrationTrait for Profiles {
             table.col(column(name).text().not_null());
         }
         manager.create_table(table).await
+    }
+}
+
+struct Tenants;
+
+impl MigrationName for Tenants {
+    fn name(&self) -> &'static str {
+        "user_000002_tenants"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Tenants {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // With a default: servers of the former version go on making profiles.
+        let mut tenant = ColumnDef::new(Alias::new("tenant"));
+        tenant.text().not_null().default("default");
+        let table = Table::alter().table(Alias::new("profiles")).add_column(tenant).take();
+        manager.alter_table(table).await?;
+        // A list of a small tenant must not look through all the others.
+        let listed = "CREATE INDEX profiles_tenant ON profiles (tenant, user_id)";
+        manager.get_connection().execute_unprepared(listed).await.map(drop)
     }
 }
 

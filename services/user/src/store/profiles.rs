@@ -1,10 +1,12 @@
 //! Reading and writing profiles.
 
-use countersign_guard::Permit;
-use countersign_types::{Timestamp, UserId};
+use countersign_guard::{Permit, Visible};
+use countersign_mesh::database::{self, Page};
+use countersign_types::{Fault, Tenant, Timestamp, UserId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryOrder,
+    QuerySelect, Select,
     sea_query::{Expr, OnConflict},
 };
 
@@ -20,7 +22,7 @@ use crate::{
 /// The profile that the permit is for; `None` where it is not made yet.
 pub async fn find(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
     let user: UserId = permit.resource_as()?;
-    let row = Entity::find_by_id(user.as_uuid()).one(db).await?;
+    let row = living(user).one(db).await?;
     row.map(Profile::try_from).transpose()
 }
 
@@ -28,7 +30,7 @@ pub async fn find(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<P
 pub async fn lock(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
     let user: UserId = permit.resource_as()?;
     // SQLite knows no row locks and needs none: the unit's transaction is the only writer.
-    let row = Entity::find_by_id(user.as_uuid()).lock_exclusive().one(db).await?;
+    let row = living(user).lock_exclusive().one(db).await?;
     row.map(Profile::try_from).transpose()
 }
 
@@ -56,14 +58,39 @@ pub async fn save(
     if done.rows_affected == 1 { Ok(()) } else { Err(Error::EtagMismatch) }
 }
 
-/// Makes the empty profile of a new account. False: it was there already.
+/// A page of the profiles that may be seen, in the order of their ids, and one more.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    visible: &Visible,
+    page: Page,
+) -> Result<Vec<Profile>, Error> {
+    let column = |attribute: &str| match attribute {
+        "owner" => Some(Column::UserId.into_expr()),
+        "tenant" => Some(Column::Tenant.into_expr()),
+        _ => None,
+    };
+    let visible = database::visible(visible.condition(), &Column::UserId.into_expr(), &column);
+    let mut query = Entity::find()
+        .filter(visible.ok_or_else(Fault::internal)?)
+        .filter(Column::Status.eq(Status::Active));
+    if let Some(after) = page.after {
+        query = query.filter(Column::UserId.gt(after));
+    }
+    let rows = query.order_by_asc(Column::UserId).limit(page.size + 1).all(db).await?;
+    rows.into_iter().map(Profile::try_from).collect()
+}
+
+/// Makes the empty profile of a new account. False: it was there already, or
+/// was removed already.
 pub async fn create(
     db: &impl ConnectionTrait,
     user: UserId,
+    tenant: &Tenant,
     now: Timestamp,
 ) -> Result<bool, Error> {
     let row = ActiveModel {
         user_id: Set(user.as_uuid()),
+        tenant: Set(tenant.to_string()),
         version: Set(1),
         status: Set(Status::Active),
         create_time: Set(now.as_micros()),
@@ -76,8 +103,30 @@ pub async fn create(
     Ok(rows > 0)
 }
 
+/// Leaves nothing of a profile but its id, whether it was there or not. False:
+/// that was so already.
+pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<bool, Error> {
+    let row = ActiveModel {
+        user_id: Set(user.as_uuid()),
+        tenant: Set(Tenant::default().to_string()),
+        version: Set(0),
+        status: Set(Status::Deleted),
+        create_time: Set(now.as_micros()),
+        update_time: Set(now.as_micros()),
+        last_active_time: Set(None),
+        ..columns_of(&Fields::default())?
+    };
+    // One statement, whoever is first: a creation that comes meanwhile finds this row.
+    let mut over = OnConflict::column(Column::UserId);
+    let stays = |column: &Column| matches!(column, Column::UserId | Column::Tenant);
+    over.update_columns(Column::iter().filter(|column| !stays(column)));
+    over.action_and_where(Expr::col((Entity, Column::Status)).ne(Status::Deleted));
+    let rows = Entity::insert(row).on_conflict(over).exec_without_returning(db).await?;
+    Ok(rows > 0)
+}
+
 /// Moves the last activity forward, never back, so that events may come in any
-/// order. False: there is no such profile.
+/// order. A removed profile stays as it is. False: there is no such profile.
 pub async fn touch(
     db: &impl ConnectionTrait,
     user: UserId,
@@ -86,12 +135,26 @@ pub async fn touch(
     let time = time.as_micros();
     let earlier = Column::LastActiveTime.is_null().or(Column::LastActiveTime.lt(time));
     let latest = Expr::case(earlier, time).finally(Expr::col(Column::LastActiveTime));
+    let kept = Column::Status.eq(Status::Deleted);
+    let latest = Expr::case(kept, Expr::col(Column::LastActiveTime)).finally(latest);
     let done = Entity::update_many()
         .col_expr(Column::LastActiveTime, latest.into())
         .filter(Column::UserId.eq(user.as_uuid()))
         .exec(db)
         .await?;
     Ok(done.rows_affected > 0)
+}
+
+/// The tenant of a profile, also of a removed one; for the policies, which
+/// decide on it.
+pub async fn tenant(db: &impl ConnectionTrait, user: UserId) -> Result<Option<String>, Error> {
+    let tenant = Entity::find_by_id(user.as_uuid()).select_only().column(Column::Tenant);
+    Ok(tenant.into_tuple().one(db).await?)
+}
+
+/// The profile of a person, if it was not removed.
+fn living(user: UserId) -> Select<Entity> {
+    Entity::find_by_id(user.as_uuid()).filter(Column::Status.eq(Status::Active))
 }
 
 fn columns_of(fields: &Fields) -> Result<ActiveModel, Error> {

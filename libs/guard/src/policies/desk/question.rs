@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
+use countersign_types::Tenant;
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,18 +14,23 @@ use super::{
 };
 use crate::Error;
 
+/// Callers have one, and most resources.
+const TENANT: &str = "tenant";
 /// What the guard itself knows about a caller, and what it is where nothing is
 /// said.
-const CALLER: [(&str, Known); 3] = [
+const CALLER: [(&str, Known); 4] = [
     ("authentication_time", Known::Zero),
     ("session_age", Known::Zero),
     ("factors", Known::Nothing),
+    (TENANT, Known::Default),
 ];
 
 #[derive(Clone, Copy)]
 enum Known {
     Zero,
     Nothing,
+    /// The tenant of accounts that are given none.
+    Default,
 }
 
 /// Who calls which RPC about what.
@@ -113,12 +119,17 @@ impl Desk {
             let value = match known {
                 Known::Zero => Value::from(0),
                 Known::Nothing => Value::Array(Vec::new()),
+                Known::Default => Value::from(Tenant::default().to_string()),
             };
             if self.shapes.attributes(&who).contains_key(name) {
                 principal.attributes.entry(name).or_insert(value);
             }
         }
         let mut resource = question.resource.clone();
+        if self.shapes.attributes(&what).contains_key(TENANT) {
+            let tenant = Value::from(Tenant::default().to_string());
+            resource.attributes.entry(TENANT).or_insert(tenant);
+        }
         if resource.id.is_empty() && self.shapes.attributes(&what).is_empty() {
             let rpc = action.id().unescaped();
             rpc.split_once('/').map_or(rpc, |(service, _)| service).clone_into(&mut resource.id);

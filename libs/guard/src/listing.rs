@@ -1,0 +1,126 @@
+//! Step 5 for lists: which resources a caller may see, as a condition over their
+//! attributes that the database can answer.
+//!
+//! When the policies are loaded, each that can apply to the RPC becomes a
+//! formula; one that cannot is refused. A call puts in what is known of its
+//! caller, and what is left speaks of the resource alone.
+
+mod condition;
+mod formula;
+mod translate;
+
+use std::fmt;
+
+use cedar_policy::{Effect, Policy};
+use countersign_types::{Code, Denial, Fault, UserId};
+
+use crate::{Guard, policies::PolicyGate, principal::Principal};
+use formula::Formula;
+
+pub use condition::{Condition, Operator};
+
+/// What the policies of an RPC say of its list. None of them: nothing is listed.
+#[derive(Default)]
+pub(crate) struct ListFormulas {
+    permits: Vec<Formula>,
+    forbids: Vec<Formula>,
+}
+
+/// What one call may list. Only the guard makes one: a store function that takes
+/// it cannot be reached by a call that was not checked.
+#[derive(Clone)]
+pub struct Visible {
+    rpc: &'static str,
+    user: UserId,
+    resource_type: &'static str,
+    condition: Condition,
+}
+
+impl ListFormulas {
+    /// Adds a policy over resources of this type, or says what of it a list
+    /// cannot bear.
+    pub(crate) fn add(&mut self, policy: &Policy, resource: &str) -> Result<(), String> {
+        let formula = translate::policy(policy, resource)?;
+        match policy.effect() {
+            Effect::Permit => self.permits.push(formula),
+            Effect::Forbid => self.forbids.push(formula),
+        }
+        Ok(())
+    }
+}
+
+impl Guard {
+    /// What the caller may see; a fault for who may see nothing in any case.
+    pub(crate) fn visible(
+        &self,
+        rpc: &'static str,
+        gate: &PolicyGate,
+        principal: &Principal,
+    ) -> Result<Visible, Fault> {
+        let now = self.core.clock.now();
+        let generation = self.core.policies.current();
+        let list = generation.of(gate).list();
+        let resolved = |formulas: &[Formula]| {
+            let each = formulas.iter().map(|formula| formula.resolve(principal, now));
+            each.collect::<Option<Vec<_>>>().map(Condition::any)
+        };
+        let (Some(permits), Some(forbids)) = (resolved(&list.permits), resolved(&list.forbids))
+        else {
+            tracing::error!(rpc.method = rpc, "the policies of a list failed to evaluate");
+            return Err(Fault::internal());
+        };
+        let condition = Condition::all(vec![permits, forbids.negated()]);
+        let user = principal.claims.subject;
+        if condition.is_never() {
+            let denial = Denial {
+                rpc,
+                user,
+                resource_type: gate.resource,
+                resource: None,
+                policies: Vec::new(),
+                time: now,
+            };
+            self.core.recorder.denied(denial, self.sink.as_ref());
+            let message = "the caller may not do this";
+            return Err(Fault::new(Code::PermissionDenied, "ACCESS_DENIED", message));
+        }
+        self.core.recorder.permitted(rpc);
+        Ok(Visible { rpc, user, resource_type: gate.resource, condition })
+    }
+}
+
+impl Visible {
+    /// The RPC, such as `countersign.user.v1.ProfileService/ListProfiles`.
+    #[must_use]
+    pub const fn rpc(&self) -> &'static str {
+        self.rpc
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub const fn user_id(&self) -> UserId {
+        self.user
+    }
+
+    /// Type of the resources, such as `Profile`.
+    #[must_use]
+    pub const fn resource_type(&self) -> &'static str {
+        self.resource_type
+    }
+
+    /// What holds of each resource that may be listed, and of no other.
+    #[must_use]
+    pub const fn condition(&self) -> &Condition {
+        &self.condition
+    }
+}
+
+impl fmt::Debug for Visible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visible")
+            .field("rpc", &self.rpc)
+            .field("user", &self.user)
+            .field("resource_type", &self.resource_type)
+            .finish_non_exhaustive()
+    }
+}
