@@ -26,6 +26,7 @@ use countersign_guard::Guard;
 use countersign_mesh::{
     Part, Task,
     database::{self, Probe},
+    server::Priority,
 };
 use countersign_types::Clock;
 use owner::ProfileOwner;
@@ -83,6 +84,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
     let part = Part::new("user")
         .service(profile_service(Api { outbox }, &guard))
+        .priority(Priority::Lowest, &["countersign.user.v1.ProfileService/ListProfiles"])
         .ready(probe.readiness())
         .storage(probe.presence());
     Ok(Service { part, relay, consumers, chain, denials, probe })
