@@ -42,7 +42,7 @@ struct Known {
 
 impl Presence {
     /// The presence of the server of `database`, which counts as there until a
-    /// look finds otherwise. [`Presence::run`] looks.
+    /// look finds otherwise. `run` looks.
     #[must_use]
     pub fn of(database: &DatabaseConnection) -> Self {
         let is_postgres = database.get_database_backend() == DatabaseBackend::Postgres;
