@@ -15,7 +15,7 @@ use tonic::body::Body;
 use super::{
     address::Address,
     failure::told,
-    wire::{Duplex, Wire},
+    wire::{Duplex, overheard},
 };
 use crate::{Error, config::ChannelConfig, tls::ClientTls};
 
@@ -66,7 +66,7 @@ impl Connector {
             None => stream,
             Some(tls) => Box::new(tls.connect(stream).await.map_err(|error| error.to_string())?),
         };
-        let (wire, spoken) = Wire::new(stream);
+        let (wire, spoken) = overheard(stream);
         let handshake = self.http.handshake(TokioIo::new(wire)).await;
         let (sender, connection) = handshake.map_err(|error| told(&error))?;
         let ended = CancellationToken::new();
