@@ -34,6 +34,29 @@ fn never() -> Probe {
     Probe::new(|_| pending())
 }
 
+/// A probe that tells of each call that came in, and holds it.
+struct Gated {
+    probe: Probe,
+    entries: mpsc::Receiver<()>,
+    /// A permit lets one call go.
+    gate: Arc<Semaphore>,
+}
+
+fn gated() -> Gated {
+    let (entered, entries) = mpsc::channel(8);
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let probe = Probe::new(move |request| {
+        let (entered, gate) = (entered.clone(), Arc::clone(&opened));
+        async move {
+            entered.send(()).await.unwrap();
+            gate.acquire().await.unwrap().forget();
+            Ok(Response::new(request.into_inner()))
+        }
+    });
+    Gated { probe, entries, gate }
+}
+
 #[tokio::test]
 async fn a_call_ends_when_the_clients_time_is_over() {
     let server = start_probe(never()).await;
@@ -109,17 +132,7 @@ async fn a_message_that_is_too_large_is_refused_by_its_length() {
 
 #[tokio::test]
 async fn one_call_too_many_is_shed_and_health_is_not() {
-    let (entered, mut entries) = mpsc::channel(1);
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let probe = Probe::new(move |request| {
-        let (entered, gate) = (entered.clone(), Arc::clone(&opened));
-        async move {
-            entered.send(()).await.unwrap();
-            gate.acquire().await.unwrap().forget();
-            Ok(Response::new(request.into_inner()))
-        }
-    });
+    let Gated { probe, mut entries, gate } = gated();
     let config = ServerConfig { max_concurrent_calls: 1, ..ServerConfig::default() };
     let server = start(&config, Part::new("probe").service(probe.guarded())).await;
 
@@ -142,17 +155,7 @@ async fn one_call_too_many_is_shed_and_health_is_not() {
 async fn what_nobody_waits_for_is_shed_before_what_others_wait_for() {
     // Of five places, these leave one and two to the others.
     for (priority, its_places) in [(Priority::Low, 4), (Priority::Lowest, 3)] {
-        let (entered, mut entries) = mpsc::channel(8);
-        let gate = Arc::new(Semaphore::new(0));
-        let opened = Arc::clone(&gate);
-        let probe = Probe::new(move |request| {
-            let (entered, gate) = (entered.clone(), Arc::clone(&opened));
-            async move {
-                entered.send(()).await.unwrap();
-                gate.acquire().await.unwrap().forget();
-                Ok(Response::new(request.into_inner()))
-            }
-        });
+        let Gated { probe, mut entries, gate } = gated();
         let config = ServerConfig { max_concurrent_calls: 5, ..ServerConfig::default() };
         let part = Part::new("probe").service(probe.guarded());
         let server = start(&config, part.priority(priority, &["test.v1.Probe/Once"])).await;
