@@ -244,6 +244,9 @@ fn a_policy_that_does_not_validate_strictly_is_refused_with_file_and_line() {
         ("resource.owner == principal", "resource.owner.session_age > 1", "shop.cedar: "),
         ("when {", "where {", "shop.cedar: line 4: "),
         ("@id(\"basket-owner\")", "", "shop.cedar: line 3: a policy has no @id"),
+        ("permit", "@step_up(\"factor=otp\") permit", "shop.cedar: line 2: only a forbid"),
+        ("permit", "@step_up(\"a proof\") forbid", "shop.cedar: line 2: @step_up says what is"),
+        ("permit", "@step_up(\"authentication_age<60\") forbid", "line 2: @step_up asks for"),
     ] {
         let attempt = Attempt::new(SHOP).policy(&OWNER.replace(part, replacement));
         let error = attempt.compile().expect_err(replacement);

@@ -16,5 +16,6 @@ mod reloading;
 mod revocations;
 mod shadowing;
 mod statuses;
+mod stepping_up;
 mod tokens;
 mod world;

@@ -50,7 +50,7 @@ fn a_bad_policy_is_refused_with_file_line_and_reason() {
             "applicable action",
         ),
         (
-            "\n@id(\"a\")\n@step_up(\"otp\")\npermit (principal, action, resource);",
+            "\n@id(\"a\")\n@step_up(\"factor=otp\")\npermit (principal, action, resource);",
             "my.cedar:2: ",
             "only a forbid can ask for a step-up",
         ),
@@ -69,6 +69,36 @@ fn a_bad_policy_is_refused_with_file_line_and_reason() {
         assert!(refused.starts_with(begin), "{refused}\n{text}");
         assert!(refused.contains(reason), "{refused}\n{text}");
     }
+}
+
+#[test]
+fn a_step_up_that_says_nothing_or_would_not_help_is_refused() {
+    let with = |needs: &str| {
+        format!(
+            "\n@id(\"a\") @step_up(\"{needs}\")\nforbid (principal, action, resource) unless \
+             {{ principal.factors.contains(\"otp\") && principal.session_age < 60 }};"
+        )
+    };
+    assert!(build(&[("my.cedar", &with("factor=otp authentication_age<60"))]).is_ok());
+    for needs in [
+        "otp",
+        "factor=",
+        "factor=OTP",
+        "factor=seventeen-letters",
+        "factor=otp  authentication_age<60",
+        "factor=otp,authentication_age<60",
+        "authentication_age<",
+        "authentication_age<soon",
+        "authentication_age<0",
+        "authentication_age<+60",
+        "authentication_age<4294967296",
+        "authentication_age<=60",
+    ] {
+        let refused = refused(&with(needs));
+        assert!(refused.starts_with("my.cedar:2: @step_up says what is needed"), "{refused}");
+    }
+    let refused = refused(&with("factor=hwk"));
+    assert!(refused.starts_with("my.cedar:2: @step_up asks for factor=hwk, which"), "{refused}");
 }
 
 #[test]

@@ -13,7 +13,9 @@ use countersign_guard::{
     Access, AttributeKinds, Attributes, Call, Guard, GuardBuilder, Resolver, Revocations, Rule,
     Settings, Value, enter, enter_public, enter_service, status,
 };
-use countersign_tokens::{AccountAttributes, Binding, Claims, KeyRing, Purpose, SigningKey, sign};
+use countersign_tokens::{
+    AccountAttributes, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
+};
 use countersign_types::{
     Clock, ClockHand, Fault, FieldPath, SessionId, Timestamp, UserId, Validate, Violation,
 };
@@ -171,6 +173,7 @@ impl World {
             session_epoch: 1,
             account_epoch: 1,
             auth_time: now,
+            methods: AuthMethods::default(),
             roles: Vec::new(),
             attributes: AccountAttributes::default(),
             purpose: Purpose::Access,

@@ -22,7 +22,8 @@ use countersign_mesh::{
     database::{self, visible},
 };
 use countersign_tokens::{
-    AccountAttributes, AttributeValue, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
+    AccountAttributes, AttributeValue, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey,
+    sign,
 };
 use countersign_types::{
     Clock, Fault, FieldPath, SessionId, Timestamp, UserId, Validate, Violation,
@@ -157,6 +158,7 @@ fn token(person: &Person) -> String {
         session_epoch: 1,
         account_epoch: 1,
         auth_time: NOW.minus(Duration::from_secs(person.age)),
+        methods: AuthMethods::default(),
         roles: person.roles.iter().map(|&role| role.to_owned()).collect(),
         attributes,
         purpose: Purpose::Access,
