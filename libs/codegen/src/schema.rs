@@ -32,8 +32,8 @@ pub(crate) fn text(contract: &Contract) -> String {
         }
         text.push_str(" };\n");
     }
-    for (rpc, access) in &contract.rpcs {
-        let resource = match access {
+    for (rpc, rule) in &contract.rpcs {
+        let resource = match &rule.access {
             Access::Public => continue,
             Access::Service => "Service",
             Access::Resource { kind, .. } | Access::List { kind } => kind,

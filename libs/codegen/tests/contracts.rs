@@ -199,6 +199,23 @@ fn a_stream_of_requests_needs_a_rule_like_any_other() {
 }
 
 #[test]
+fn a_rule_says_how_old_news_may_be_and_the_table_has_it() {
+    let rule = "id_field: \"basket_id\" }";
+    assert!(SHOP.contains(rule), "{SHOP}");
+    let of = |limit: &str| SHOP.replace(rule, &format!("{rule} max_staleness: {{ {limit} }}"));
+    let attempt = Attempt::new(&of("seconds: 7 nanos: 500000000"));
+    attempt.compile().expect("compiled");
+    let root = attempt.written("contracts.rs");
+    assert!(root.contains("Duration::new(7, 500000000)"), "{root}");
+    for limit in ["seconds: 4", "seconds: 3601", "seconds: -5", "seconds: 5 nanos: -1", ""] {
+        let error = Attempt::new(&of(limit)).compile().expect_err(limit);
+        assert!(error.contains("GetBasket: its rule has a max_staleness that is not"), "{error}");
+    }
+    let public = "{ public: {} }";
+    refused(public, "{ public: {} max_staleness: {seconds: 9} }", "a public RPC reads no token");
+}
+
+#[test]
 fn a_resource_that_cedar_could_not_hold_is_refused() {
     refused("type: \"Basket\"", "type: \"User\"", "\"User\" is built in");
     refused("type: \"Basket\"", "type: \"a b\"", "\"a b\" is not a name");

@@ -148,7 +148,7 @@ fn with(settings: Settings, policies: &str, count: usize) -> GuardBuilder {
             "action {rpc:?} appliesTo {{ principal: [User], resource: [Thing], context: {{}} }};"
         );
     }
-    let rules = MEASURED.map(|(rpc, _)| Rule { rpc, access: Access::Policy { resource: "Thing" } });
+    let rules = MEASURED.map(|(rpc, _)| Rule::new(rpc, Access::Policy { resource: "Thing" }));
     Guard::builder(settings).rules(&rules).policies(&schema, &[("bench.cedar", policies)])
 }
 

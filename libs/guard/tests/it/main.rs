@@ -15,6 +15,7 @@ mod policies;
 mod reloading;
 mod revocations;
 mod shadowing;
+mod staleness;
 mod statuses;
 mod stepping_up;
 mod tokens;

@@ -115,7 +115,7 @@ fn without_policies_there_is_a_guard_that_denies() {
 
 #[test]
 fn a_rule_that_does_not_fit_the_schema_is_refused() {
-    let rule = |rpc, resource| Rule { rpc, access: Access::Policy { resource } };
+    let rule = |rpc, resource| Rule::new(rpc, Access::Policy { resource });
     let refused = |rules: &[Rule]| {
         let guard = Guard::builder(settings()).rules(rules).policies(SCHEMA, &[]).build();
         guard.err().unwrap().to_string()
@@ -123,7 +123,7 @@ fn a_rule_that_does_not_fit_the_schema_is_refused() {
     assert!(refused(&[rule("test.v1.ThingService/Gone", "Thing")]).contains("ThingService/Gone"));
     assert!(refused(&[rule(GET, "Service")]).contains("does not apply to `Service`"));
     assert!(refused(&[rule(GET, "no type")]).contains("no name of an entity type"));
-    let open = Rule { rpc: OPEN, access: Access::Public };
+    let open = Rule::new(OPEN, Access::Public);
     assert_eq!(refused(&[open, open]), format!("{OPEN} has two rules"));
 }
 

@@ -194,7 +194,7 @@ async fn while_versions_differ_each_takes_the_policies_that_it_understands() {
     let newer = format!(
         "{SCHEMA}action \"{LEND}\" appliesTo {{ principal: [User], resource: [Thing], context: {{}} }};"
     );
-    let lend = Rule { rpc: LEND, access: Access::Policy { resource: "Thing" } };
+    let lend = Rule::new(LEND, Access::Policy { resource: "Thing" });
     let mut new = Place::with(&permit("p"), |builder| builder.rules(&[lend]).policies(&newer, &[]));
     let mut old = Place::new(&permit("p"));
     let stranger = new.world.token_of_role(&[]);

@@ -43,8 +43,8 @@ use drawn::{person, policy, thing};
 const GET: &str = "test.v1.ThingService/GetThing";
 const LIST: &str = "test.v1.ThingService/ListThings";
 const RULES: &[Rule] = &[
-    Rule { rpc: GET, access: Access::Policy { resource: "Thing" } },
-    Rule { rpc: LIST, access: Access::List { resource: "Thing" } },
+    Rule::new(GET, Access::Policy { resource: "Thing" }),
+    Rule::new(LIST, Access::List { resource: "Thing" }),
 ];
 const SCHEMA: &str = r#"
 entity Role;
