@@ -41,13 +41,21 @@ impl StepUp {
         Ok(Some(Self { needs, rest }))
     }
 
-    /// Whether nothing else than the lack of a step-up forbids.
-    pub(crate) fn explains(&self, reasons: &[String]) -> bool {
-        !reasons.is_empty() && reasons.iter().all(|reason| self.needs.contains_key(reason))
+    /// What would lift a denial for these reasons, where anything would; `permits`
+    /// tells whether some policies permit the call.
+    pub(crate) fn lifting(
+        &self,
+        reasons: &[String],
+        permits: impl FnOnce(&PolicySet) -> bool,
+    ) -> Option<String> {
+        let explains =
+            !reasons.is_empty() && reasons.iter().all(|reason| self.needs.contains_key(reason));
+        // What the policies deny that do not ask for one, a step-up does not help.
+        (explains && permits(&self.rest)).then(|| self.needs(reasons))
     }
 
     /// What these policies need together: of several ages the least.
-    pub(crate) fn needs(&self, reasons: &[String]) -> String {
+    fn needs(&self, reasons: &[String]) -> String {
         let needs: BTreeSet<_> =
             reasons.iter().filter_map(|reason| self.needs.get(reason)).flatten().collect();
         let is_age = |need: &&&Need| matches!(need, Need::Age(_));
@@ -55,10 +63,5 @@ impl StepUp {
         let others = needs.iter().filter(|need| !is_age(need));
         let needs: Vec<_> = ages.chain(others).map(ToString::to_string).collect();
         needs.join(" ")
-    }
-
-    /// The policies that do not ask for one: what they deny, a step-up does not help.
-    pub(crate) const fn rest(&self) -> &PolicySet {
-        &self.rest
     }
 }
