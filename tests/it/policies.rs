@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign_tests::{Clients, Executable, TestApp, Topology, email_of, on_every_topology};
+use countersign_contracts::{auth::v1::ListSessionsRequest, user::v1::Profile};
+use countersign_tests::{
+    Clients, Executable, TestApp, Topology, email_of, on_every_topology, refusal,
+};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -24,6 +27,26 @@ permit (
     action == Action::"countersign.user.v1.ProfileService/GetProfile",
     resource is Profile
 );
+"#;
+
+const STEPS_UP: &str = r#"
+@id("update-needs-a-fresh-password")
+@step_up("factor=pwd authentication_age<120")
+forbid (
+    principal,
+    action == Action::"countersign.user.v1.ProfileService/UpdateProfile",
+    resource
+)
+unless { principal.factors.contains("pwd") && principal.session_age < 120 };
+
+@id("sessions-need-a-second-factor")
+@step_up("factor=otp")
+forbid (
+    principal,
+    action == Action::"countersign.auth.v1.SessionService/ListSessions",
+    resource
+)
+unless { principal.factors.contains("otp") };
 "#;
 
 /// A folder of policies.
@@ -145,6 +168,34 @@ async fn policies_on_trial_are_told_of_and_change_no_answer() {
     assert!(told.contains("everybody-reads") && told.contains("GetProfile"), "{told}");
     assert!(!told.contains(&ada.user_id) && !told.contains(&bob.user_id), "{told}");
     process.kill().await;
+}
+
+#[tokio::test]
+async fn a_step_up_asks_for_a_fresh_password_and_a_new_login_passes() {
+    let policies = Policies::new();
+    policies.put("mine.cedar", STEPS_UP);
+    let app = TestApp::start_with(|config| config.policies.dir = Some(policies.folder())).await;
+    let ada = app.active("ada").await;
+    let login = app.login(&ada).await;
+    let change = || Profile { bio: "changed".to_owned(), ..Profile::default() };
+    assert!(login.clients.update(change(), &[]).await.is_ok());
+
+    app.clock().advance(Duration::from_secs(120));
+    // New tokens say how and when the session began, and are no new proof.
+    let refreshed = login.refreshed().await.expect("the session lives");
+    for clients in [&login.clients, &refreshed.clients] {
+        let refused = refusal(clients.update(change(), &[]).await);
+        let refused = refused.is(Code::PermissionDenied, "STEP_UP_REQUIRED");
+        assert_eq!(refused.step_up.as_deref(), Some("authentication_age<120 factor=pwd"));
+    }
+    let again = app.login(&ada).await;
+    assert!(again.clients.update(change(), &[]).await.is_ok());
+
+    // Nobody can log in with a second factor yet.
+    let request = ListSessionsRequest { user_id: "me".to_owned(), ..Default::default() };
+    let refused = refusal(again.clients.sessions().list_sessions(request).await);
+    let refused = refused.is(Code::PermissionDenied, "STEP_UP_REQUIRED");
+    assert_eq!(refused.step_up.as_deref(), Some("factor=otp"));
 }
 
 on_every_topology![a_permit_takes_effect_without_a_restart_and_ends_with_its_file];

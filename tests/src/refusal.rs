@@ -18,6 +18,8 @@ pub struct Refusal {
     pub violations: Vec<(String, String)>,
     /// `google.rpc.RetryInfo`.
     pub retry_after: Option<Duration>,
+    /// What would lift it: the metadata `step_up` of the `ErrorInfo`.
+    pub step_up: Option<String>,
 }
 
 /// The refusal that a call met.
@@ -44,6 +46,7 @@ pub fn refusal<T>(result: Result<T, Status>) -> Refusal {
         message: status.message().to_owned(),
         violations: violations.map(|v| (v.field.clone(), v.description.clone())).collect(),
         retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+        step_up: info.metadata.get("step_up").cloned(),
     }
 }
 

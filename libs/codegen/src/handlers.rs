@@ -41,7 +41,8 @@ impl ServiceGenerator for Handlers {
         let mut trait_items = String::new();
         let mut adapter_items = String::new();
         for method in &service.methods {
-            let access = self.contract.rpcs.get(&format!("{full}/{}", method.proto_name));
+            let rule = self.contract.rpcs.get(&format!("{full}/{}", method.proto_name));
+            let access = rule.map(|rule| &rule.access);
             trait_items.push_str(&trait_method(method, access));
             adapter_items.push_str(&adapter_method(&service, method, access));
         }

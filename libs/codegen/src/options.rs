@@ -13,6 +13,8 @@ use prost_reflect::{
 pub(crate) struct Rule {
     #[prost(oneof = "Kind", tags = "1, 2, 3")]
     pub(crate) kind: Option<Kind>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) max_staleness: Option<prost_types::Duration>,
 }
 
 /// The kinds of rule.

@@ -109,16 +109,21 @@ fn generate(
 
 fn server_constants(contract: &Contract, schema: &str, policies: Option<&[PolicyFile]>) -> String {
     let mut rules = String::new();
-    for (rpc, access) in &contract.rpcs {
-        let access = match access {
+    for (rpc, rule) in &contract.rpcs {
+        let access = match &rule.access {
             Access::Public => "Public".to_owned(),
             Access::Service => "Policy { resource: \"Service\" }".to_owned(),
             Access::Resource { kind, .. } => format!("Policy {{ resource: {kind:?} }}"),
             Access::List { kind } => format!("List {{ resource: {kind:?} }}"),
         };
+        let limit = rule.max_staleness.map(|limit| {
+            let (secs, nanos) = (limit.as_secs(), limit.subsec_nanos());
+            format!(".max_staleness(::core::time::Duration::new({secs}, {nanos}))")
+        });
         let _ = writeln!(
             rules,
-            "    ::countersign_guard::Rule {{ rpc: {rpc:?}, access: ::countersign_guard::Access::{access} }},"
+            "    ::countersign_guard::Rule::new({rpc:?}, ::countersign_guard::Access::{access}){},",
+            limit.unwrap_or_default()
         );
     }
     format!(

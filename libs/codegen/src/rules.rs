@@ -1,7 +1,7 @@
 //! The table of rules: every RPC has one, and what it names exists. Knows
 //! nothing of Rust beyond the expression that reads a resource's id.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use prost_reflect::{Kind as FieldKind, MessageDescriptor, MethodDescriptor};
 
@@ -14,14 +14,23 @@ use crate::{
 
 /// Entity types that the generated Cedar schema has anyway.
 const RESERVED: [&str; 3] = ["User", "Role", "Service"];
+/// What `max_staleness` can be: while all is well, news are under 3 s old.
+const STALENESS: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3600);
 
 /// What the protos say about access.
 #[derive(Default)]
 pub(crate) struct Contract {
     /// By full name, such as `countersign.user.v1.ProfileService/GetProfile`.
-    pub(crate) rpcs: BTreeMap<String, Access>,
+    pub(crate) rpcs: BTreeMap<String, Rpc>,
     /// By Cedar entity type.
     pub(crate) resources: BTreeMap<String, Vec<Attribute>>,
+}
+
+/// The rule of an RPC.
+pub(crate) struct Rpc {
+    pub(crate) access: Access,
+    /// How old the news of revocations may be, where the rule says so.
+    pub(crate) max_staleness: Option<Duration>,
 }
 
 /// Who may call an RPC.
@@ -59,10 +68,10 @@ pub(crate) fn read(compiled: &Compiled, problems: &mut Problems) -> Contract {
     for file in compiled.files() {
         for service in file.services() {
             for rpc in service.methods() {
-                match access(&rpc, compiled, &contract) {
-                    Ok(access) => {
+                match read_rule(&rpc, compiled, &contract) {
+                    Ok(rule) => {
                         let name = format!("{}/{}", service.full_name(), rpc.name());
-                        contract.rpcs.insert(name, access);
+                        contract.rpcs.insert(name, rule);
                     }
                     Err(reason) => {
                         let place = format!("{}.{}", service.name(), rpc.name());
@@ -97,11 +106,11 @@ fn check_resource(resource: &options::Resource, wrong: &mut impl FnMut(String)) 
     }
 }
 
-fn access(
+fn read_rule(
     rpc: &MethodDescriptor,
     compiled: &Compiled,
     contract: &Contract,
-) -> Result<Access, String> {
+) -> Result<Rpc, String> {
     if !compiled.owns(&rpc.input()) {
         let request = rpc.input().full_name().to_owned();
         return Err(format!("takes {request}, which is not a message of these contracts"));
@@ -109,7 +118,25 @@ fn access(
     let Some(rule) = options::rule(rpc) else {
         return Err("has no rule: add option (countersign.policy.v1.rule)".to_owned());
     };
-    let Policy { resource, id_field } = match rule.kind {
+    let max_staleness = rule.max_staleness.map(staleness).transpose()?;
+    let access = access(rpc, rule.kind, contract)?;
+    if matches!(access, Access::Public) && max_staleness.is_some() {
+        return Err("its rule has a max_staleness, and a public RPC reads no token".to_owned());
+    }
+    Ok(Rpc { access, max_staleness })
+}
+
+fn staleness(named: prost_types::Duration) -> Result<Duration, String> {
+    let limit = Duration::try_from(named).ok().filter(|limit| STALENESS.contains(limit));
+    limit.ok_or_else(|| "its rule has a max_staleness that is not 5 seconds to 1 hour".to_owned())
+}
+
+fn access(
+    rpc: &MethodDescriptor,
+    kind: Option<Kind>,
+    contract: &Contract,
+) -> Result<Access, String> {
+    let Policy { resource, id_field } = match kind {
         Some(Kind::Public(())) => return Ok(Access::Public),
         Some(Kind::List(list)) => return listed(list.resource, contract),
         Some(Kind::Policy(policy)) => policy,

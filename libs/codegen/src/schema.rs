@@ -13,7 +13,7 @@ entity User in [Role] {
   authentication_time: Long,
   // Seconds since the session was started.
   session_age: Long,
-  // What the caller proved to hold, such as \"password\".
+  // How the caller proved who they are, such as \"pwd\" (RFC 8176).
   factors: Set<String>,
   // The tenant that the account belongs to.
   tenant: String,
@@ -32,8 +32,8 @@ pub(crate) fn text(contract: &Contract) -> String {
         }
         text.push_str(" };\n");
     }
-    for (rpc, access) in &contract.rpcs {
-        let resource = match access {
+    for (rpc, rule) in &contract.rpcs {
+        let resource = match &rule.access {
             Access::Public => continue,
             Access::Service => "Service",
             Access::Resource { kind, .. } | Access::List { kind } => kind,

@@ -199,6 +199,23 @@ fn a_stream_of_requests_needs_a_rule_like_any_other() {
 }
 
 #[test]
+fn a_rule_says_how_old_news_may_be_and_the_table_has_it() {
+    let rule = "id_field: \"basket_id\" }";
+    assert!(SHOP.contains(rule), "{SHOP}");
+    let of = |limit: &str| SHOP.replace(rule, &format!("{rule} max_staleness: {{ {limit} }}"));
+    let attempt = Attempt::new(&of("seconds: 7 nanos: 500000000"));
+    attempt.compile().expect("compiled");
+    let root = attempt.written("contracts.rs");
+    assert!(root.contains("Duration::new(7, 500000000)"), "{root}");
+    for limit in ["seconds: 4", "seconds: 3601", "seconds: -5", "seconds: 5 nanos: -1", ""] {
+        let error = Attempt::new(&of(limit)).compile().expect_err(limit);
+        assert!(error.contains("GetBasket: its rule has a max_staleness that is not"), "{error}");
+    }
+    let public = "{ public: {} }";
+    refused(public, "{ public: {} max_staleness: {seconds: 9} }", "a public RPC reads no token");
+}
+
+#[test]
 fn a_resource_that_cedar_could_not_hold_is_refused() {
     refused("type: \"Basket\"", "type: \"User\"", "\"User\" is built in");
     refused("type: \"Basket\"", "type: \"a b\"", "\"a b\" is not a name");
@@ -244,6 +261,9 @@ fn a_policy_that_does_not_validate_strictly_is_refused_with_file_and_line() {
         ("resource.owner == principal", "resource.owner.session_age > 1", "shop.cedar: "),
         ("when {", "where {", "shop.cedar: line 4: "),
         ("@id(\"basket-owner\")", "", "shop.cedar: line 3: a policy has no @id"),
+        ("permit", "@step_up(\"factor=otp\") permit", "shop.cedar: line 2: only a forbid"),
+        ("permit", "@step_up(\"a proof\") forbid", "shop.cedar: line 2: @step_up says what is"),
+        ("permit", "@step_up(\"authentication_age<60\") forbid", "line 2: @step_up asks for"),
     ] {
         let attempt = Attempt::new(SHOP).policy(&OWNER.replace(part, replacement));
         let error = attempt.compile().expect_err(replacement);

@@ -11,7 +11,9 @@ mod options;
 mod revoked;
 mod standing;
 
-use countersign_events::{Bus, Follower};
+use std::time::Duration;
+
+use countersign_events::{Bus, Follower, Following};
 use countersign_guard::{Guard, GuardBuilder, Revocations, Settings};
 use countersign_tokens::KeyRing;
 use countersign_types::Clock;
@@ -38,6 +40,8 @@ pub struct Feed {
     news: KeyNews,
     source: KeySource,
     standing: Standing,
+    following: Following,
+    max_staleness: Option<Duration>,
     ready: watch::Receiver<bool>,
 }
 
@@ -64,25 +68,38 @@ impl Feed {
         let horizon = options.timeout;
         bus.follow(Follower::new("guard.keys", &[KEY_CHANGED], horizon, move |_| changed.hint()));
         let (sender, ready) = watch::channel(false);
+        let max_staleness = Some(options.max_staleness).filter(|limit| !limit.is_zero());
         let standing = Standing {
-            following,
+            following: following.clone(),
             keys_known: news.known(),
             revocations: revocations.clone(),
-            max_staleness: options.max_staleness,
+            max_staleness,
             clock: clock.clone(),
             ready: sender,
         };
-        Ok(Self { settings, clock, ring, revocations, news, source, standing, ready })
+        Ok(Self {
+            settings,
+            clock,
+            ring,
+            revocations,
+            news,
+            source,
+            standing,
+            following,
+            max_staleness,
+            ready,
+        })
     }
 
     /// A guard that lives on this. Rules and policies are still missing.
     #[must_use]
     pub fn guard(&self) -> GuardBuilder {
-        let news = self.news.clone();
+        let (news, following) = (self.news.clone(), self.following.clone());
         Guard::builder(self.settings.clone())
             .keys(self.ring.clone())
             .revocations(self.revocations.clone())
             .clock(self.clock.clone())
+            .staleness(move || following.staleness(), self.max_staleness)
             .ring_is_current(move || {
                 news.hint();
                 news.are_current()

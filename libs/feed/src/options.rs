@@ -20,7 +20,8 @@ pub struct FeedOptions {
     /// How long one auth service may take to answer.
     pub timeout: Duration,
     /// How old the news of revocations may be before the guard refuses calls
-    /// with UNAVAILABLE; zero sets no limit. While all is well it is under 3 s.
+    /// with UNAVAILABLE, for rules that name no `max_staleness` of their own; zero
+    /// sets no limit. While all is well it is under 3 s.
     pub max_staleness: Duration,
     /// The longest life of an access token.
     pub token_life: Duration,

@@ -17,8 +17,7 @@ pub struct Standing {
     pub following: Following,
     pub keys_known: watch::Receiver<bool>,
     pub revocations: Revocations,
-    /// Zero: no limit.
-    pub max_staleness: Duration,
+    pub max_staleness: Option<Duration>,
     pub clock: Clock,
     pub ready: watch::Sender<bool>,
 }
@@ -43,12 +42,12 @@ impl Standing {
     }
 
     fn step(&mut self, has_caught_up: bool) {
-        let knows_revoked = has_caught_up && !self.is_stale();
-        if knows_revoked {
+        if has_caught_up {
             self.revocations.mark_ready();
-        } else {
-            self.revocations.mark_stale();
         }
+        // What is too old for one RPC may do for another: the guard looks at its
+        // rules. Here it is about the process as a whole.
+        let knows_revoked = has_caught_up && !self.is_stale();
         self.revocations.prune(self.clock.now());
         let now = knows_revoked && *self.keys_known.borrow_and_update();
         let changed = self.ready.send_if_modified(|ready| std::mem::replace(ready, now) != now);
@@ -61,6 +60,6 @@ impl Standing {
 
     fn is_stale(&self) -> bool {
         let news = self.following.staleness();
-        !self.max_staleness.is_zero() && news.is_none_or(|age| age > self.max_staleness)
+        self.max_staleness.is_some_and(|limit| news.is_none_or(|age| age > limit))
     }
 }

@@ -1,6 +1,6 @@
 //! Puts a guard together, and refuses to where its parts do not fit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cedar_policy::Authorizer;
 use countersign_tokens::KeyRing;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::{
     Access, Error, Guard, Revocations, Rule, Settings,
     guard::Core,
+    news::News,
     policies::{Frame, Live, PolicyFile},
     principal::Types,
     record::{Recorder, Sink},
@@ -28,6 +29,7 @@ pub struct GuardBuilder {
     clock: Clock,
     sink: Option<Sink>,
     is_current: Option<IsCurrent>,
+    news: News,
 }
 
 impl GuardBuilder {
@@ -42,6 +44,7 @@ impl GuardBuilder {
             clock: Clock::system(),
             sink: None,
             is_current: None,
+            news: News::default(),
         }
     }
 
@@ -102,6 +105,21 @@ impl GuardBuilder {
         self
     }
 
+    /// For a guard that hears from elsewhere what is revoked: how old that news
+    /// is, `None` before the first. A call is answered UNAVAILABLE where it is
+    /// older than the rule of its RPC allows (`max_staleness`) or, where the rule
+    /// does not say, than `limit`; without either the guard goes on with what it
+    /// knows. `age` is asked on the request path, and must be quick.
+    #[must_use]
+    pub fn staleness(
+        mut self,
+        age: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+        limit: Option<Duration>,
+    ) -> Self {
+        self.news = News::new(Box::new(age), limit);
+        self
+    }
+
     /// Where denials are sent, besides the log and the metrics; see [`Guard::record`].
     #[must_use]
     pub fn record(mut self, sink: mpsc::Sender<Denial>) -> Self {
@@ -128,6 +146,7 @@ impl GuardBuilder {
             policies: Live::new(frame, &self.policies)?,
             tokens: Tokens::new(&self.settings, self.keys, Arc::clone(&types), self.is_current),
             revocations: self.revocations,
+            news: self.news,
             authorizer: Authorizer::new(),
             types,
             recorder: Recorder::new(),
@@ -150,5 +169,5 @@ fn entry(rule: Rule, frame: &mut Frame, types: &Types) -> Result<Entry, Error> {
             Gate::List(Box::new(frame.list_gate(rule.rpc, resource, types)?))
         }
     };
-    Ok(Entry { rpc: rule.rpc, gate })
+    Ok(Entry { rpc: rule.rpc, gate, max_staleness: rule.max_staleness })
 }

@@ -23,6 +23,19 @@ pub(crate) struct Case<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// What policies say to a call, with the `@id`s of those that decide.
+pub(crate) enum Verdict {
+    Permits(Vec<String>),
+    Denies(Vec<String>),
+    /// They deny until the caller brings what is needed, and permit then.
+    AsksFor {
+        needs: String,
+        policies: Vec<String>,
+    },
+    /// Some cannot be evaluated, which denies.
+    Fails(Vec<String>),
+}
+
 impl Guard {
     /// The `@id`s of the policies that permit the call, or the fault to answer with.
     pub(crate) async fn decide(
@@ -45,35 +58,45 @@ impl Guard {
         };
         let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
         let case = Case { gate, principal, id, attributes, now };
-        let evaluate = |set| self.evaluate(&case, policies, set);
-        let Ok(response) = evaluate(policies.set()) else {
+        let Ok(verdict) = self.judge(&case, policies) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
         };
-        let reasons: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
+        match verdict {
+            Verdict::Permits(policies) => {
+                self.core.recorder.permitted(rpc);
+                Ok(policies)
+            }
+            Verdict::Denies(policies) => Err(self.deny(rpc, gate, principal, id, policies)),
+            Verdict::AsksFor { needs, policies } => {
+                self.deny(rpc, gate, principal, id, policies);
+                Err(step_up_required(needs))
+            }
+            Verdict::Fails(policies) => {
+                self.core.recorder.erred(rpc, &policies);
+                Err(self.deny(rpc, gate, principal, id, policies))
+            }
+        }
+    }
+
+    /// What policies say to a call.
+    pub(crate) fn judge(&self, case: &Case<'_>, policies: &Policies) -> Result<Verdict, Unusable> {
+        let evaluate = |set: &PolicySet| self.evaluate(case, policies, set);
+        let response = evaluate(policies.set())?;
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
         if !failed.is_empty() {
-            self.core.recorder.erred(rpc, &failed);
-            return Err(self.deny(rpc, gate, principal, id, failed));
+            return Ok(Verdict::Fails(failed));
         }
-        match response.decision() {
-            Decision::Allow => {
-                self.core.recorder.permitted(rpc);
-                Ok(reasons)
-            }
-            Decision::Deny => {
-                let needs = policies.step_up().filter(|step_up| {
-                    step_up.explains(&reasons)
-                        && evaluate(step_up.rest()).is_ok_and(|r| permits(&r))
-                });
-                let needs = needs.map(|step_up| step_up.needs(&reasons));
-                let denied = self.deny(rpc, gate, principal, id, reasons);
-                Err(match needs {
-                    None => denied,
-                    Some(needs) => step_up_required(needs),
-                })
-            }
+        let reasons: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
+        if response.decision() == Decision::Allow {
+            return Ok(Verdict::Permits(reasons));
         }
+        let permits = |set: &PolicySet| evaluate(set).is_ok_and(|response| permits(&response));
+        let needs = policies.step_up().and_then(|step_up| step_up.lifting(&reasons, permits));
+        Ok(match needs {
+            None => Verdict::Denies(reasons),
+            Some(needs) => Verdict::AsksFor { needs, policies: reasons },
+        })
     }
 
     /// What the service says of the resource.
@@ -110,7 +133,7 @@ impl Guard {
     }
 
     /// What a set says to a call: all of `policies`, or some of them.
-    pub(crate) fn evaluate(
+    fn evaluate(
         &self,
         case: &Case<'_>,
         policies: &Policies,
@@ -168,7 +191,8 @@ impl Guard {
     }
 }
 
-fn permits(response: &Response) -> bool {
+/// Whether a response lets a call through: an error denies.
+pub(crate) fn permits(response: &Response) -> bool {
     response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
 }
 
@@ -193,7 +217,7 @@ fn unresolved(rpc: &'static str, fault: Fault) -> Fault {
 }
 
 /// Not the text of the error, which can hold values of attributes.
-pub(crate) fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
+fn error_policy(error: &cedar_policy::AuthorizationError) -> String {
     match error {
         cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
             error.policy_id().to_string()

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     AttributeKinds, GuardBuilder, GuardLayer, Guarded, Resolver, Revocations, Settings,
+    news::News,
     policies::Live,
     principal::{Principal, Types},
     record::{Recorder, Sink},
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) policies: Live,
     pub(crate) tokens: Tokens,
     pub(crate) revocations: Revocations,
+    pub(crate) news: News,
     pub(crate) authorizer: Authorizer,
     pub(crate) types: Arc<Types>,
     pub(crate) recorder: Recorder,
@@ -117,10 +119,11 @@ impl Guard {
     }
 
     /// Whether calls that need a token can be decided: there are keys, and what
-    /// is revoked is known. Until then they are refused as UNAVAILABLE.
+    /// is revoked is known, and lately enough for rules that set no limit of their
+    /// own. Until then they are refused as UNAVAILABLE.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.core.revocations.is_ready() && self.core.tokens.has_keys()
+        self.core.is_able(None).is_ok()
     }
 
     pub(crate) fn resolver(&self, resource: &str) -> Option<&dyn Resolver> {
@@ -145,7 +148,9 @@ impl Guard {
         };
         let principal = match rule.gate {
             Gate::Public => None,
-            Gate::Policy(_) | Gate::List(_) => Some(self.authenticate(headers, peer)?),
+            Gate::Policy(_) | Gate::List(_) => {
+                Some(self.authenticate(headers, peer, rule.max_staleness)?)
+            }
         };
         Ok(Admission { guard: self.clone(), rule: Arc::clone(rule), principal })
     }
@@ -154,9 +159,10 @@ impl Guard {
         &self,
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
+        max_staleness: Option<Duration>,
     ) -> Result<Arc<Principal>, Fault> {
         let core = &self.core;
-        core.is_able()?;
+        core.is_able(max_staleness)?;
         let (peer, now) = (peer.map(|peer| peer.ip()), core.clock.now());
         let principal = core.tokens.principal(headers, peer, now, &core.recorder)?;
         core.is_live(&principal)?;
@@ -167,20 +173,24 @@ impl Guard {
 impl Core {
     /// Whether somebody who was let in would be let in now: what a stream has
     /// to meet for as long as it is open.
-    pub(crate) fn still_admits(&self, principal: &Principal) -> Result<(), Fault> {
-        self.is_able()?;
+    pub(crate) fn still_admits(
+        &self,
+        principal: &Principal,
+        max_staleness: Option<Duration>,
+    ) -> Result<(), Fault> {
+        self.is_able(max_staleness)?;
         self.tokens.hold(principal, self.clock.now())?;
         self.is_live(principal)
     }
 
-    fn is_able(&self) -> Result<(), Fault> {
+    fn is_able(&self, max_staleness: Option<Duration>) -> Result<(), Fault> {
         if !self.revocations.is_ready() {
             return Err(not_ready("the service has not yet learned what was revoked"));
         }
         if !self.tokens.has_keys() {
             return Err(not_ready("the service has not yet learned the keys"));
         }
-        Ok(())
+        self.news.check(max_staleness)
     }
 
     fn is_live(&self, principal: &Principal) -> Result<(), Fault> {

@@ -41,6 +41,7 @@ struct Inner {
 struct Tie {
     core: Arc<Core>,
     principal: Arc<Principal>,
+    max_staleness: Option<Duration>,
     wake: Wake,
 }
 
@@ -57,6 +58,7 @@ impl Hold {
         let tie = admission.principal.as_ref().map(|principal| Tie {
             core: Arc::clone(core),
             principal: Arc::clone(principal),
+            max_staleness: admission.rule.max_staleness,
             wake: core.revocations.wait_for(&principal.claims),
         });
         Ok(Self(Arc::new(Inner { tie, end: watch::Sender::new(None) })))
@@ -109,7 +111,7 @@ impl Hold {
             return Some(end);
         }
         let tie = self.0.tie.as_ref()?;
-        let fault = tie.core.still_admits(&tie.principal).err()?;
+        let fault = tie.core.still_admits(&tie.principal, tie.max_staleness).err()?;
         self.finish(status(fault));
         self.0.end.borrow().clone()
     }

@@ -24,7 +24,8 @@ impl Guard {
 
 impl Interceptor for Authenticate {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let principal = self.0.authenticate(request.metadata().as_ref(), request.remote_addr());
+        let principal =
+            self.0.authenticate(request.metadata().as_ref(), request.remote_addr(), None);
         let caller = Caller::new(principal.map_err(status)?);
         request.extensions_mut().insert(caller);
         Ok(request)

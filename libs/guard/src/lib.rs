@@ -23,6 +23,7 @@ mod interceptor;
 mod layer;
 mod listing;
 mod messages;
+mod news;
 mod peer;
 pub mod policies;
 mod principal;

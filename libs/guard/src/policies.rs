@@ -30,7 +30,7 @@ pub(crate) use live::Live;
 pub use problem::Problem;
 pub(crate) use problem::first;
 pub use reload::{PolicyWatch, Step};
-pub use shadow::{SHADOWED_PER_TURN, Shadow, TURN, Tally};
+pub use shadow::{SHADOWED_PER_TURN, Said, Shadow, TURN, Tally};
 
 use crate::listing::ListFormulas;
 use step_up::StepUp;

@@ -95,7 +95,9 @@ impl Principal {
         match name {
             "tenant" => Some(Value::String(self.tenant.to_string())),
             "authentication_time" => Some(Value::Long(self.claims.auth_time.as_seconds())),
-            "factors" => Some(Value::StringSet(Vec::new())),
+            "factors" => {
+                Some(Value::StringSet(self.claims.methods.iter().map(str::to_owned).collect()))
+            }
             SESSION_AGE => {
                 let age = now.since(self.claims.auth_time).as_secs();
                 i64::try_from(age).ok().map(Value::Long)
@@ -151,8 +153,9 @@ fn attributes(
     declared: &AccountAttributes,
 ) -> HashMap<String, RestrictedExpression> {
     let auth_time = RestrictedExpression::new_long(claims.auth_time.as_seconds());
-    // Tokens name no factors yet: a policy that asks for one does not permit.
-    let factors = RestrictedExpression::new_set([]);
+    let factors =
+        claims.methods.iter().map(|name| RestrictedExpression::new_string(name.to_owned()));
+    let factors = RestrictedExpression::new_set(factors);
     let tenant = RestrictedExpression::new_string(tenant.to_string());
     let mut attributes: HashMap<_, _> =
         declared.iter().map(|(name, value)| (name.to_owned(), cedar(value))).collect();

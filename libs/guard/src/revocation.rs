@@ -111,13 +111,7 @@ impl Revocations {
         self.0.ready.store(true, Ordering::Release);
     }
 
-    /// Says that what is revoked elsewhere can no longer be learned: a guard
-    /// lets no token through until [`Self::mark_ready`] says otherwise.
-    pub fn mark_stale(&self) {
-        self.0.ready.store(false, Ordering::Release);
-    }
-
-    /// Whether [`Self::mark_ready`] was called, and [`Self::mark_stale`] not since.
+    /// Whether [`Self::mark_ready`] was called.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::Acquire)

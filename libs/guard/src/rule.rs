@@ -1,16 +1,19 @@
 //! Step 1: the rule of the called RPC, from the table made at build time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{Error, policies::PolicyGate};
 
 /// The rule of one RPC, as the build reads it from the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rule {
     /// The RPC, such as `countersign.user.v1.ProfileService/GetProfile`.
     pub rpc: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// How old the news of revocations may be, where the rule says so.
+    pub max_staleness: Option<Duration>,
 }
 
 /// Who may call an RPC.
@@ -37,6 +40,7 @@ pub(crate) struct Rules(HashMap<&'static str, Arc<Entry>>);
 pub(crate) struct Entry {
     pub(crate) rpc: &'static str,
     pub(crate) gate: Gate,
+    pub(crate) max_staleness: Option<Duration>,
 }
 
 pub(crate) enum Gate {
@@ -69,6 +73,19 @@ impl Rules {
 }
 
 impl Rule {
+    /// The rule that says who may call an RPC, and nothing else.
+    #[must_use]
+    pub const fn new(rpc: &'static str, access: Access) -> Self {
+        Self { rpc, access, max_staleness: None }
+    }
+
+    /// The same, with a limit of its own to how old the news of revocations may
+    /// be; see [`crate::GuardBuilder::staleness`].
+    #[must_use]
+    pub const fn max_staleness(self, limit: Duration) -> Self {
+        Self { max_staleness: Some(limit), ..self }
+    }
+
     /// The full name of the service that the RPC belongs to.
     pub(crate) fn service(rpc: &'static str) -> &'static str {
         rpc.split_once('/').map_or(rpc, |(service, _)| service)

@@ -211,7 +211,7 @@ pub(crate) fn unauthenticated(reason: &'static str, message: &'static str) -> Fa
 mod tests {
     use std::{sync::Barrier, thread};
 
-    use countersign_tokens::{AccountAttributes, Claims, Purpose, SigningKey, sign};
+    use countersign_tokens::{AccountAttributes, AuthMethods, Claims, Purpose, SigningKey, sign};
     use countersign_types::{SessionId, UserId};
     use http::HeaderValue;
 
@@ -232,6 +232,7 @@ mod tests {
             session_epoch: 1,
             account_epoch: 1,
             auth_time: NOW,
+            methods: AuthMethods::default(),
             roles: Vec::new(),
             attributes: AccountAttributes::default(),
             purpose: Purpose::Access,

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use countersign_tokens::Claims;
+use countersign_tokens::{AuthMethods, Claims};
 use countersign_types::{Fault, SessionId, Tenant, Timestamp, UserId};
 
 use crate::principal::Principal;
@@ -61,6 +61,12 @@ impl Caller {
     #[must_use]
     pub fn auth_time(&self) -> Timestamp {
         self.0.claims.auth_time
+    }
+
+    /// How they did.
+    #[must_use]
+    pub fn auth_methods(&self) -> &AuthMethods {
+        &self.0.claims.methods
     }
 
     /// Everything that the token says.

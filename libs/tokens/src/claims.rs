@@ -8,7 +8,7 @@ use countersign_types::{SessionId, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{AccountAttributes, Error};
+use crate::{AccountAttributes, AuthMethods, Error};
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct Claims {
     pub account_epoch: i64,
     /// When the person last proved who they are (`ath`).
     pub auth_time: Timestamp,
+    /// How they did (`amr`, as in RFC 8176); left out where it was the password
+    /// alone, as it was in all tokens from before there was another method.
+    pub methods: AuthMethods,
     /// Roles of the account when it was issued (`rol`).
     pub roles: Vec<String>,
     /// Attributes of the account when it was issued (`att`), those that policies
@@ -68,6 +71,8 @@ struct Payload {
     sep: i64,
     aep: i64,
     ath: Moment,
+    #[serde(default, skip_serializing_if = "AuthMethods::is_password_alone")]
+    amr: AuthMethods,
     rol: Vec<String>,
     #[serde(default, skip_serializing_if = "AccountAttributes::is_empty")]
     att: AccountAttributes,
@@ -103,6 +108,7 @@ impl Claims {
             sep: claims.session_epoch,
             aep: claims.account_epoch,
             ath: Moment(claims.auth_time),
+            amr: claims.methods,
             rol: claims.roles,
             att: claims.attributes,
             pur: claims.purpose.as_str().to_owned(),
@@ -128,6 +134,7 @@ impl Claims {
             session_epoch: payload.sep,
             account_epoch: payload.aep,
             auth_time: payload.ath.0,
+            methods: payload.amr,
             roles: payload.rol,
             attributes: payload.att,
             purpose: Purpose::Access,

@@ -11,6 +11,7 @@ mod error;
 mod expect;
 mod footer;
 mod key;
+mod methods;
 mod refresh;
 mod ring;
 
@@ -20,5 +21,6 @@ pub use claims::{Claims, Purpose};
 pub use error::Error;
 pub use expect::Expect;
 pub use key::{KeyId, SigningKey, VerificationKey};
+pub use methods::{AuthMethods, NoAuthMethods};
 pub use refresh::{RefreshKey, RefreshToken};
 pub use ring::KeyRing;

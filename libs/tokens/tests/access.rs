@@ -4,8 +4,8 @@
 use std::{sync::LazyLock, time::Duration};
 
 use countersign_tokens::{
-    AccountAttributes, AttributeValue, Binding, Claims, Error, Expect, KeyRing, MAX_TOKEN_BYTES,
-    Purpose, RefreshKey, RefreshToken, SigningKey, sign, verify,
+    AccountAttributes, AttributeValue, AuthMethods, Binding, Claims, Error, Expect, KeyRing,
+    MAX_TOKEN_BYTES, Purpose, RefreshKey, RefreshToken, SigningKey, sign, verify,
 };
 use countersign_types::{SessionId, Tenant, Timestamp, UserId};
 use pasetors::{
@@ -65,6 +65,7 @@ fn claims() -> Claims {
         session_epoch: 3,
         account_epoch: 1,
         auth_time: NOW.minus(Duration::from_secs(60)),
+        methods: AuthMethods::default(),
         roles: vec!["admin".to_owned()],
         attributes: AccountAttributes::default(),
         purpose: Purpose::Access,
@@ -89,6 +90,27 @@ fn a_token_reads_back_what_was_signed() {
     let verified = verify(&token, &issuer.ring, &issuer.binding).unwrap();
     assert_eq!(verified.claims, claims);
     assert_eq!(&verified.key_id, issuer.key.key_id());
+}
+
+#[test]
+fn the_methods_are_written_where_they_are_more_than_the_password() {
+    let issuer = &*ISSUER;
+    // What a guard from before there were methods refuses is not in such a token,
+    // and what such an issuer has left out is the password.
+    assert!(!payload(issuer).contains("\"amr\""));
+    let methods_of = |amr: &str| {
+        let payload = payload(issuer).replace("\"pur\"", &format!("\"amr\":{amr},\"pur\""));
+        issuer.verify(&issuer.sign_payload(&payload)).map(|claims| claims.methods.to_string())
+    };
+    assert_eq!(issuer.verify(&issuer.token).unwrap().methods.to_string(), "pwd");
+    assert_eq!(methods_of("[\"pwd\",\"otp\"]").unwrap(), "otp pwd");
+    let methods = AuthMethods::new(["otp"]).unwrap();
+    let token = sign(&issuer.key, &issuer.binding, &Claims { methods, ..claims() }).unwrap();
+    assert_eq!(issuer.verify(&token).unwrap().methods.to_string(), "otp");
+    let nine = "[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]";
+    for bad in ["[]", "[\"\"]", "[\"OTP\"]", "[\"one two\"]", "\"pwd\"", "null", "[1]", nine] {
+        assert_eq!(methods_of(bad), Err(Error::Claims), "{bad}");
+    }
 }
 
 #[test]
@@ -293,6 +315,7 @@ proptest! {
         issuer in "\\PC{1,32}",
         roles in prop::collection::vec("[a-z]{1,12}", 0..6),
         text in "\\PC{0,32}",
+        methods in prop::collection::btree_set("[a-z0-9_-]{1,16}", 1..=8),
     ) {
         let mut attributes = AccountAttributes::default();
         if epoch % 4 != 0 {
@@ -309,6 +332,7 @@ proptest! {
             issued_at: time,
             expires_at: time,
             auth_time: time,
+            methods: AuthMethods::new(methods).unwrap(),
             session_epoch: epoch,
             account_epoch: epoch,
             ..claims()

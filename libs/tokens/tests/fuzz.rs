@@ -9,8 +9,8 @@
 use std::{sync::LazyLock, time::Duration};
 
 use countersign_tokens::{
-    AccountAttributes, Binding, Claims, KeyId, KeyRing, Purpose, RefreshKey, RefreshToken,
-    SigningKey, VerificationKey, sign, verify,
+    AccountAttributes, AuthMethods, Binding, Claims, KeyId, KeyRing, Purpose, RefreshKey,
+    RefreshToken, SigningKey, VerificationKey, sign, verify,
 };
 use countersign_types::{SessionId, Timestamp, UserId};
 use proptest::{prelude::*, sample::Index};
@@ -35,6 +35,7 @@ static TOKEN: LazyLock<String> = LazyLock::new(|| {
         session_epoch: 1,
         account_epoch: 1,
         auth_time: now,
+        methods: AuthMethods::default(),
         roles: vec!["admin".to_owned()],
         attributes: AccountAttributes::default(),
         purpose: Purpose::Access,

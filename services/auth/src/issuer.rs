@@ -88,6 +88,7 @@ impl Issuer {
             session_epoch: grant.generation,
             account_epoch: grant.account_epoch,
             auth_time: grant.auth_time,
+            methods: grant.methods.clone(),
             roles: grant.roles.clone(),
             attributes,
             purpose: Purpose::Access,

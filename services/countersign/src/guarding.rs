@@ -40,16 +40,19 @@ impl Guarding {
         let (keys, revocations) = (KeyRing::default(), Revocations::default());
         let settings = config.token.guard(&config.server);
         let own = OwnPolicies::read(&config.policies)?;
+        let life = config.auth.session.access_token_lifetime;
+        let following = follow_revocations(bus, &revocations, life, settings.leeway);
         let builder = Guard::builder(settings.clone())
             .rules(RULES)
             .policies(CEDAR_SCHEMA, &[])
             .keys(keys.clone())
             .revocations(revocations.clone())
+            // The database tells of the other replicas as well, so there is no limit
+            // but those of rules.
+            .staleness(move || following.staleness(), None)
             .clock(clock.clone());
         let guard = own.put_into(builder).build()?;
         let policies = own.watch(&guard);
-        let life = config.auth.session.access_token_lifetime;
-        follow_revocations(bus, &revocations, life, settings.leeway);
         let (clock, bus) = (clock.clone(), bus.clone());
         let read_elsewhere = config.token.attributes_elsewhere.iter().cloned().collect();
         Ok(Self { guard, policies, settings, keys, revocations, read_elsewhere, clock, bus })

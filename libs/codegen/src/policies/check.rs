@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, str::FromStr as _};
 use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
+use super::need;
 use crate::{error::Problems, output::PolicyFile};
 
 /// How far a policy may follow entities: principal and resource, no further.
@@ -62,6 +63,10 @@ fn add<'a>(
             let at = text.find(written.trim()).map(|offset| line_of(offset, text));
             problems.add(file, at.unwrap_or_default(), "a policy has no @id");
             continue;
+        }
+        if let Err(reason) = need::needs(policy) {
+            let at = policy.as_ref().loc().map(|loc| line_of(loc.start(), text));
+            problems.add(file, at.unwrap_or_default(), reason);
         }
         let number = sources.len();
         let unique = PolicyId::new(format!("{number}"));

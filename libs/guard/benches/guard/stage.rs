@@ -3,7 +3,9 @@
 use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
 use countersign_guard::{Access, Guard, GuardBuilder, OwnedById, Revocations, Rule, Settings};
-use countersign_tokens::{AccountAttributes, Binding, Claims, KeyRing, Purpose, SigningKey, sign};
+use countersign_tokens::{
+    AccountAttributes, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
+};
 use countersign_types::{Clock, FieldPath, SessionId, Timestamp, UserId, Validate, Violation};
 
 pub const ANYBODY: &str = "bench.v1.BenchService/Anybody";
@@ -95,6 +97,7 @@ impl Stage {
             session_epoch: 1,
             account_epoch: 1,
             auth_time: now,
+            methods: AuthMethods::default(),
             roles: vec!["admin".to_owned(), "user".to_owned()],
             attributes: AccountAttributes::default(),
             purpose: Purpose::Access,
@@ -145,7 +148,7 @@ fn with(settings: Settings, policies: &str, count: usize) -> GuardBuilder {
             "action {rpc:?} appliesTo {{ principal: [User], resource: [Thing], context: {{}} }};"
         );
     }
-    let rules = MEASURED.map(|(rpc, _)| Rule { rpc, access: Access::Policy { resource: "Thing" } });
+    let rules = MEASURED.map(|(rpc, _)| Rule::new(rpc, Access::Policy { resource: "Thing" }));
     Guard::builder(settings).rules(&rules).policies(&schema, &[("bench.cedar", policies)])
 }
 

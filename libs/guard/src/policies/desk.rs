@@ -11,8 +11,8 @@ use std::fmt;
 
 use cedar_policy::{AuthorizationError, Authorizer, Decision, Entities, PolicySet, Schema};
 
-use super::{PolicyFile, index::Index, load};
-use crate::{Access, Error, Rule};
+use super::{PolicyFile, index::Index, load, step_up::StepUp};
+use crate::{Access, Error, Rule, decision::permits};
 
 pub use compare::{Comparison, Coverage, Difference};
 pub use explain::{Explanation, Outcome, Verdict};
@@ -40,6 +40,8 @@ pub struct Answer {
     pub policies: Vec<String>,
     /// The `@id`s of the policies that cannot be evaluated, each with why.
     pub errors: Vec<(String, String)>,
+    /// What would lift the denial, where a step-up would.
+    pub step_up: Option<String>,
 }
 
 impl Desk {
@@ -105,7 +107,9 @@ impl Desk {
         let policies = self.index.of(&asked.action).iter().cloned();
         // Names are unique since the policies were read: no set fails to be made.
         let set = PolicySet::from_policies(policies).unwrap_or_default();
-        let response = self.authorizer.is_authorized(&asked.request, &set, &asked.entities);
+        let ask =
+            |set: &PolicySet| self.authorizer.is_authorized(&asked.request, set, &asked.entities);
+        let response = ask(&set);
         let mut policies: Vec<_> =
             response.diagnostics().reason().map(ToString::to_string).collect();
         policies.sort();
@@ -113,7 +117,14 @@ impl Desk {
         let mut errors: Vec<_> = errors.map(|error| (failed(error), reason(error))).collect();
         errors.sort();
         let allowed = response.decision() == Decision::Allow && errors.is_empty();
-        Answer { allowed, policies, errors }
+        let step_up = if allowed || !errors.is_empty() {
+            None
+        } else {
+            // What a step-up asks for was found to hold when the policies were read.
+            let step_up = StepUp::of(self.index.of(&asked.action)).ok().flatten();
+            step_up.and_then(|step_up| step_up.lifting(&policies, |set| permits(&ask(set))))
+        };
+        Answer { allowed, policies, errors, step_up }
     }
 }
 

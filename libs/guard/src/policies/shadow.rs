@@ -4,9 +4,8 @@
 //! It never comes near an answer: calls leave a note in a bounded channel, and
 //! a task of its own evaluates both sets over it, so many a second at the most.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use cedar_policy::Decision;
 use countersign_types::Timestamp;
 use opentelemetry::{KeyValue, global, metrics::Counter};
 use tokio::{
@@ -18,7 +17,7 @@ use tokio::{
 use super::{Generation, Policies, PolicyGate};
 use crate::{
     Attributes, Guard,
-    decision::{Case, error_policy},
+    decision::{Case, Verdict},
     principal::Principal,
 };
 
@@ -53,21 +52,33 @@ pub struct Shadow {
 }
 
 /// What a candidate would have changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Decided the same way.
     pub same: usize,
-    /// Denied now, and permitted by the candidate.
-    pub would_permit: usize,
-    /// Permitted now, and denied by the candidate.
-    pub would_deny: usize,
+    /// Decided differently: as it is, and as the candidate has it. Both may ask
+    /// for a step-up, each for another.
+    pub changed: BTreeMap<(Said, Said), usize>,
     /// Not comparable: what the policies read of the resource was not to be had.
     pub unknown: usize,
 }
 
+/// What policies say to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Said {
+    /// It is permitted.
+    Permit,
+    /// It is denied, also because a policy cannot be evaluated.
+    Deny,
+    /// It is denied until the caller brings what is needed.
+    StepUp,
+}
+
 /// What one set of policies says.
 struct Opinion {
-    permits: bool,
+    said: Said,
+    /// What a step-up needs.
+    needs: Option<String>,
     /// Those that have decided; where some cannot be evaluated, those.
     policies: Vec<String>,
 }
@@ -133,30 +144,29 @@ impl Shadow {
         for _ in 0..SHADOWED_PER_TURN {
             let Ok(note) = self.notes.try_recv() else { break };
             let Some(candidate) = note.guard.core.policies.candidate() else { continue };
+            let mut labels = vec![KeyValue::new("rpc.method", note.rpc)];
             let outcome = match note.opinions(&candidate).await {
                 None => {
                     tally.unknown += 1;
                     "unknown"
                 }
-                Some((live, shadow)) if live.permits == shadow.permits => {
-                    tally.same += 1;
-                    "same"
-                }
                 Some((live, shadow)) => {
-                    told += 1;
-                    if told <= TOLD_PER_TURN {
-                        tell(note.rpc, &live, &shadow);
-                    }
-                    if shadow.permits {
-                        tally.would_permit += 1;
-                        "would_permit"
+                    labels.push(KeyValue::new("decision", live.said.word()));
+                    labels.push(KeyValue::new("candidate.decision", shadow.said.word()));
+                    if live.agrees(&shadow) {
+                        tally.same += 1;
+                        "same"
                     } else {
-                        tally.would_deny += 1;
-                        "would_deny"
+                        told += 1;
+                        if told <= TOLD_PER_TURN {
+                            tell(note.rpc, &live, &shadow);
+                        }
+                        *tally.changed.entry((live.said, shadow.said)).or_default() += 1;
+                        "changed"
                     }
                 }
             };
-            let labels = [KeyValue::new("rpc.method", note.rpc), KeyValue::new("outcome", outcome)];
+            labels.push(KeyValue::new("outcome", outcome));
             self.decisions.add(1, &labels);
             // Calls on this thread come first.
             yield_now().await;
@@ -185,35 +195,50 @@ impl Observation {
         let attributes = match attributes {
             // What does not exist is denied, where a policy asks for it.
             Some(None) if policies.read_resource() => {
-                return Some(Opinion { permits: false, policies: Vec::new() });
+                return Some(Opinion { said: Said::Deny, needs: None, policies: Vec::new() });
             }
             Some(Some(attributes)) if policies.read_resource() => Some(attributes),
             _ => None,
         };
         let Self { gate, principal, id, time: now, .. } = self;
         let case = Case { gate, principal, id, attributes, now: *now };
-        let response = self.guard.evaluate(&case, policies, policies.set()).ok()?;
-        let mut failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
-        failed.sort();
-        if !failed.is_empty() {
-            return Some(Opinion { permits: false, policies: failed });
-        }
-        let mut policies: Vec<_> =
-            response.diagnostics().reason().map(ToString::to_string).collect();
+        let (said, needs, mut policies) = match self.guard.judge(&case, policies).ok()? {
+            Verdict::Permits(policies) => (Said::Permit, None, policies),
+            Verdict::Denies(policies) | Verdict::Fails(policies) => (Said::Deny, None, policies),
+            Verdict::AsksFor { needs, policies } => (Said::StepUp, Some(needs), policies),
+        };
         policies.sort();
-        Some(Opinion { permits: response.decision() == Decision::Allow, policies })
+        Some(Opinion { said, needs, policies })
+    }
+}
+
+impl Opinion {
+    /// Other policies that lead to the same answer are no difference.
+    fn agrees(&self, other: &Self) -> bool {
+        self.said == other.said && self.needs == other.needs
+    }
+}
+
+impl Said {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Deny => "deny",
+            Self::StepUp => "step_up",
+        }
     }
 }
 
 /// Names no caller and no resource.
 fn tell(rpc: &'static str, live: &Opinion, shadow: &Opinion) {
-    let word = |opinion: &Opinion| if opinion.permits { "permit" } else { "deny" };
     tracing::info!(
         target: "countersign::shadow",
-        decision = word(live),
+        decision = live.said.word(),
         rpc.method = rpc,
         policies = ?live.policies,
-        candidate.decision = word(shadow),
+        step_up = live.needs,
+        candidate.decision = shadow.said.word(),
+        candidate.step_up = shadow.needs,
         candidate.policies = ?shadow.policies,
         "the candidate policies decide differently"
     );

@@ -150,37 +150,6 @@ async fn me_is_the_caller() {
     }
 }
 
-const STEP_UP: &str = r#"
-@id("purge-needs-a-fresh-login")
-@step_up("authentication_age<60")
-forbid (principal, action == Action::"test.v1.ThingService/PurgeThing", resource)
-when { principal.session_age >= 60 };
-"#;
-
-#[tokio::test]
-async fn a_policy_may_ask_for_a_fresh_login_and_the_denial_says_so() {
-    let world = World::with(|builder| builder.policies(SCHEMA, &[("step.cedar", STEP_UP)]));
-    let admin = world.token_of_role(&["admin"]);
-    assert!(world.call(PURGE, &admin, "lamp").await.is_ok());
-    world.clock.advance(Duration::from_secs(60));
-    let answer = world.call(PURGE, &admin, "lamp").await;
-    assert_eq!(refusal(&answer), (Code::PermissionDenied, "STEP_UP_REQUIRED".to_owned()));
-    let info = answer.unwrap_err().get_details_error_info().unwrap();
-    assert_eq!(info.metadata.get("step_up").unwrap(), "authentication_age<60");
-    let again = world.token_of_role(&["admin"]);
-    assert!(world.call(PURGE, &again, "lamp").await.is_ok(), "after a fresh login");
-}
-
-#[tokio::test]
-async fn a_step_up_is_asked_for_only_where_it_would_help() {
-    let world = World::with(|builder| builder.policies(SCHEMA, &[("step.cedar", STEP_UP)]));
-    let (admin, other) = (world.token_of_role(&["admin"]), world.token());
-    world.clock.advance(Duration::from_secs(60));
-    // Forbidden in any case, and permitted in none.
-    assert_eq!(refusal(&world.call(PURGE, &admin, "sacred").await), denied());
-    assert_eq!(refusal(&world.call(PURGE, &other, "lamp").await), denied());
-}
-
 #[tokio::test]
 async fn a_client_learns_nothing_about_policies() {
     let world = World::default();

@@ -9,6 +9,7 @@ use cedar_policy::{
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use countersign_guard::Guard;
+use countersign_tokens::AuthMethods;
 use countersign_types::UserId;
 use proptest::{prelude::*, sample::select};
 
@@ -96,7 +97,7 @@ fn reference(
         [
             ("authentication_time".to_owned(), long(claims.auth_time.as_seconds())),
             ("session_age".to_owned(), long(age)),
-            ("factors".to_owned(), RestrictedExpression::new_set([])),
+            ("factors".to_owned(), RestrictedExpression::new_set(claims.methods.iter().map(text))),
             ("tenant".to_owned(), text("default")),
         ]
         .into(),
@@ -139,6 +140,7 @@ proptest! {
         policies in prop::collection::vec(policy(), 0..12),
         roles in prop::collection::vec(select(vec!["admin", "auditor", "user"]), 0..3),
         own: bool,
+        otp: bool,
         id in select(vec!["lamp", "chair"]),
         age in 0..60_u64,
     ) {
@@ -149,6 +151,9 @@ proptest! {
         let mut world = World::default();
         let mut claims = world.claims();
         claims.roles = roles.into_iter().map(str::to_owned).collect();
+        if otp {
+            claims.methods = AuthMethods::new(["otp", "pwd"]).unwrap();
+        }
         if !own {
             claims.subject = UserId::generate();
         }

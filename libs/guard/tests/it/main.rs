@@ -15,6 +15,8 @@ mod policies;
 mod reloading;
 mod revocations;
 mod shadowing;
+mod staleness;
 mod statuses;
+mod stepping_up;
 mod tokens;
 mod world;

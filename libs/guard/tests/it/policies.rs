@@ -50,7 +50,7 @@ fn a_bad_policy_is_refused_with_file_line_and_reason() {
             "applicable action",
         ),
         (
-            "\n@id(\"a\")\n@step_up(\"otp\")\npermit (principal, action, resource);",
+            "\n@id(\"a\")\n@step_up(\"factor=otp\")\npermit (principal, action, resource);",
             "my.cedar:2: ",
             "only a forbid can ask for a step-up",
         ),
@@ -72,6 +72,36 @@ fn a_bad_policy_is_refused_with_file_line_and_reason() {
 }
 
 #[test]
+fn a_step_up_that_says_nothing_or_would_not_help_is_refused() {
+    let with = |needs: &str| {
+        format!(
+            "\n@id(\"a\") @step_up(\"{needs}\")\nforbid (principal, action, resource) unless \
+             {{ principal.factors.contains(\"otp\") && principal.session_age < 60 }};"
+        )
+    };
+    assert!(build(&[("my.cedar", &with("factor=otp authentication_age<60"))]).is_ok());
+    for needs in [
+        "otp",
+        "factor=",
+        "factor=OTP",
+        "factor=seventeen-letters",
+        "factor=otp  authentication_age<60",
+        "factor=otp,authentication_age<60",
+        "authentication_age<",
+        "authentication_age<soon",
+        "authentication_age<0",
+        "authentication_age<+60",
+        "authentication_age<4294967296",
+        "authentication_age<=60",
+    ] {
+        let refused = refused(&with(needs));
+        assert!(refused.starts_with("my.cedar:2: @step_up says what is needed"), "{refused}");
+    }
+    let refused = refused(&with("factor=hwk"));
+    assert!(refused.starts_with("my.cedar:2: @step_up asks for factor=hwk, which"), "{refused}");
+}
+
+#[test]
 fn an_id_is_unique_across_files() {
     let policy = "@id(\"a\") permit (principal, action, resource);";
     let refused = build(&[("one.cedar", policy), ("two.cedar", policy)]).err().unwrap();
@@ -85,7 +115,7 @@ fn without_policies_there_is_a_guard_that_denies() {
 
 #[test]
 fn a_rule_that_does_not_fit_the_schema_is_refused() {
-    let rule = |rpc, resource| Rule { rpc, access: Access::Policy { resource } };
+    let rule = |rpc, resource| Rule::new(rpc, Access::Policy { resource });
     let refused = |rules: &[Rule]| {
         let guard = Guard::builder(settings()).rules(rules).policies(SCHEMA, &[]).build();
         guard.err().unwrap().to_string()
@@ -93,7 +123,7 @@ fn a_rule_that_does_not_fit_the_schema_is_refused() {
     assert!(refused(&[rule("test.v1.ThingService/Gone", "Thing")]).contains("ThingService/Gone"));
     assert!(refused(&[rule(GET, "Service")]).contains("does not apply to `Service`"));
     assert!(refused(&[rule(GET, "no type")]).contains("no name of an entity type"));
-    let open = Rule { rpc: OPEN, access: Access::Public };
+    let open = Rule::new(OPEN, Access::Public);
     assert_eq!(refused(&[open, open]), format!("{OPEN} has two rules"));
 }
 

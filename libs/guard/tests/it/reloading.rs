@@ -101,7 +101,7 @@ async fn a_step_up_comes_and_goes_with_the_policies() {
     let admin = place.world.token_of_role(&["admin"]);
     place.world.clock.advance(Duration::from_secs(60));
     assert!(place.world.call(PURGE, &admin, "lamp").await.is_ok());
-    for needs in ["a-fresh-login", "a-newer-one"] {
+    for needs in ["authentication_age<60", "authentication_age<30"] {
         place.write(&step_up(needs));
         assert_eq!(place.steps().await, [Step::Settling, Step::Applied]);
         let answer = place.world.call(PURGE, &admin, "lamp").await;
@@ -110,7 +110,7 @@ async fn a_step_up_comes_and_goes_with_the_policies() {
         assert_eq!(info.metadata.get("step_up").unwrap(), needs);
     }
     // What nobody could read changes nothing.
-    place.write(&step_up("two words"));
+    place.write(&step_up("a fresh login"));
     assert_eq!(place.steps().await, [Step::Settling, Step::Refused]);
     assert!(place.world.call(PURGE, &admin, "lamp").await.is_err());
     place.write("");
@@ -194,7 +194,7 @@ async fn while_versions_differ_each_takes_the_policies_that_it_understands() {
     let newer = format!(
         "{SCHEMA}action \"{LEND}\" appliesTo {{ principal: [User], resource: [Thing], context: {{}} }};"
     );
-    let lend = Rule { rpc: LEND, access: Access::Policy { resource: "Thing" } };
+    let lend = Rule::new(LEND, Access::Policy { resource: "Thing" });
     let mut new = Place::with(&permit("p"), |builder| builder.rules(&[lend]).policies(&newer, &[]));
     let mut old = Place::new(&permit("p"));
     let stranger = new.world.token_of_role(&[]);

@@ -13,7 +13,9 @@ use countersign_guard::{
     Access, AttributeKinds, Attributes, Call, Guard, GuardBuilder, Resolver, Revocations, Rule,
     Settings, Value, enter, enter_public, enter_service, status,
 };
-use countersign_tokens::{AccountAttributes, Binding, Claims, KeyRing, Purpose, SigningKey, sign};
+use countersign_tokens::{
+    AccountAttributes, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
+};
 use countersign_types::{
     Clock, ClockHand, Fault, FieldPath, SessionId, Timestamp, UserId, Validate, Violation,
 };
@@ -34,13 +36,13 @@ pub const NOBODY: &str = "test.v1.ThingService/Nobody";
 pub const OPEN: &str = "test.v1.ThingService/Open";
 
 pub const RULES: &[Rule] = &[
-    Rule { rpc: GET, access: Access::Policy { resource: "Thing" } },
-    Rule { rpc: PURGE, access: Access::Policy { resource: "Thing" } },
-    Rule { rpc: COUNT, access: Access::Policy { resource: "Service" } },
-    Rule { rpc: RECENT, access: Access::Policy { resource: "Service" } },
-    Rule { rpc: FRAGILE, access: Access::Policy { resource: "Service" } },
-    Rule { rpc: NOBODY, access: Access::Policy { resource: "Thing" } },
-    Rule { rpc: OPEN, access: Access::Public },
+    Rule::new(GET, Access::Policy { resource: "Thing" }),
+    Rule::new(PURGE, Access::Policy { resource: "Thing" }),
+    Rule::new(COUNT, Access::Policy { resource: "Service" }),
+    Rule::new(RECENT, Access::Policy { resource: "Service" }),
+    Rule::new(FRAGILE, Access::Policy { resource: "Service" }),
+    Rule::new(NOBODY, Access::Policy { resource: "Thing" }),
+    Rule::new(OPEN, Access::Public),
 ];
 
 pub const SCHEMA: &str = r#"
@@ -171,6 +173,7 @@ impl World {
             session_epoch: 1,
             account_epoch: 1,
             auth_time: now,
+            methods: AuthMethods::default(),
             roles: Vec::new(),
             attributes: AccountAttributes::default(),
             purpose: Purpose::Access,

@@ -74,7 +74,7 @@ pub fn guard(rpcs: &[&'static str]) -> Guard {
         environment: "test".to_owned(),
         ..Settings::default()
     };
-    let rules: Vec<_> = rpcs.iter().map(|&rpc| Rule { rpc, access: Access::Public }).collect();
+    let rules: Vec<_> = rpcs.iter().map(|&rpc| Rule::new(rpc, Access::Public)).collect();
     Guard::builder(settings).rules(&rules).build().unwrap()
 }
 

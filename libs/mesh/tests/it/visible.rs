@@ -22,7 +22,8 @@ use countersign_mesh::{
     database::{self, visible},
 };
 use countersign_tokens::{
-    AccountAttributes, AttributeValue, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
+    AccountAttributes, AttributeValue, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey,
+    sign,
 };
 use countersign_types::{
     Clock, Fault, FieldPath, SessionId, Timestamp, UserId, Validate, Violation,
@@ -42,8 +43,8 @@ use drawn::{person, policy, thing};
 const GET: &str = "test.v1.ThingService/GetThing";
 const LIST: &str = "test.v1.ThingService/ListThings";
 const RULES: &[Rule] = &[
-    Rule { rpc: GET, access: Access::Policy { resource: "Thing" } },
-    Rule { rpc: LIST, access: Access::List { resource: "Thing" } },
+    Rule::new(GET, Access::Policy { resource: "Thing" }),
+    Rule::new(LIST, Access::List { resource: "Thing" }),
 ];
 const SCHEMA: &str = r#"
 entity Role;
@@ -157,6 +158,7 @@ fn token(person: &Person) -> String {
         session_epoch: 1,
         account_epoch: 1,
         auth_time: NOW.minus(Duration::from_secs(person.age)),
+        methods: AuthMethods::default(),
         roles: person.roles.iter().map(|&role| role.to_owned()).collect(),
         attributes,
         purpose: Purpose::Access,

@@ -14,6 +14,7 @@ use countersign_contracts::{
 use countersign_events::Unit;
 use countersign_guard::Peer;
 use countersign_mesh::database;
+use countersign_tokens::AuthMethods;
 use countersign_types::{Email, SessionId, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
@@ -139,6 +140,7 @@ impl Auth {
             user: account.id,
             generation: row.generation,
             auth_time: Timestamp::from_micros(row.auth_time),
+            methods: session::read_methods(&row.auth_methods)?,
             expire_time: Timestamp::from_micros(row.expire_time),
             account_epoch: account.epoch,
             roles: account.roles.clone(),
@@ -161,6 +163,8 @@ impl Auth {
             address: peer.address.map(|address| address.to_string()).unwrap_or_default(),
             create_time: micros,
             auth_time: micros,
+            // The password: there is no other way to log in.
+            auth_methods: AuthMethods::default().to_string(),
             last_active_time: micros,
             rotate_time: micros,
             expire_time: now.plus(lives.idle_lifetime.min(lives.absolute_lifetime)).as_micros(),

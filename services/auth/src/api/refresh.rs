@@ -18,7 +18,7 @@ use crate::{
         account::{Account, Status},
         refresh::{self, Grant},
         revocation,
-        session::{Model, Reason},
+        session::{self, Model, Reason},
     },
 };
 
@@ -57,9 +57,7 @@ impl Auth {
         let rotated = Timestamp::from_micros(session.rotate_time);
         match behind {
             // Its successor is the one that is due: it was not used yet.
-            1 if now.since(rotated) <= self.config.session.grace_window => {
-                Ok(grant(&session, account))
-            }
+            1 if now.since(rotated) <= self.config.session.grace_window => grant(&session, account),
             1.. => {
                 let end = || self.end_reused(token, &session, address);
                 database::retry(Error::is_conflict, end).await?;
@@ -99,15 +97,16 @@ impl Auth {
     }
 }
 
-fn grant(session: &Model, account: Account) -> Grant {
-    Grant {
+fn grant(session: &Model, account: Account) -> Result<Grant, Error> {
+    Ok(Grant {
         user: account.id,
         generation: session.generation,
         auth_time: Timestamp::from_micros(session.auth_time),
+        methods: session::read_methods(&session.auth_methods)?,
         expire_time: Timestamp::from_micros(session.expire_time),
         account_epoch: account.epoch,
         roles: account.roles,
         tenant: account.tenant,
         attributes: account.attributes,
-    }
+    })
 }

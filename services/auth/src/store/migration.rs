@@ -21,6 +21,7 @@ impl MigratorTrait for Migrator {
         steps.push(Box::new(LiveSessions));
         steps.push(Box::new(Administration));
         steps.push(Box::new(Attributes));
+        steps.push(Box::new(AuthenticationMethods));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -127,6 +128,30 @@ impl MigrationTrait for Attributes {
         // A list of a small tenant must not look through all the others.
         let listed = "CREATE INDEX accounts_tenant ON accounts (tenant, id)";
         manager.get_connection().execute_unprepared(listed).await.map(drop)
+    }
+}
+
+struct AuthenticationMethods;
+
+impl MigrationName for AuthenticationMethods {
+    fn name(&self) -> &'static str {
+        "auth_000005_authentication_methods"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for AuthenticationMethods {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // With a default: so far all sessions have begun with a password, and those
+        // that servers of the former version go on beginning do.
+        let methods = text(session::Column::AuthMethods).default("pwd").take();
+        let mut added = Table::alter();
+        added.table(session::Entity).add_column(methods);
+        manager.alter_table(added).await
     }
 }
 

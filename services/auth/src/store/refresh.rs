@@ -1,7 +1,7 @@
 //! The step from one refresh token to the next: one compare-and-set on the row
 //! of the session, on one connection, without a transaction around it.
 
-use countersign_tokens::{AccountAttributes, RefreshToken};
+use countersign_tokens::{AccountAttributes, AuthMethods, RefreshToken};
 use countersign_types::{Tenant, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryResult};
 
@@ -19,7 +19,7 @@ const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, \
      WHERE id = $3 AND generation = $4 AND revoke_time IS NULL AND expire_time > $1 \
      AND EXISTS (SELECT 1 FROM accounts \
                  WHERE accounts.id = sessions.user_id AND accounts.status = 'active') \
-     RETURNING user_id, generation, auth_time, expire_time, \
+     RETURNING user_id, generation, auth_time, auth_methods, expire_time, \
      (SELECT epoch FROM accounts WHERE accounts.id = sessions.user_id) AS epoch, \
      (SELECT roles FROM accounts WHERE accounts.id = sessions.user_id) AS roles, \
      (SELECT tenant FROM accounts WHERE accounts.id = sessions.user_id) AS tenant, \
@@ -32,6 +32,7 @@ pub(crate) struct Grant {
     /// The generation of the refresh token that is due now.
     pub(crate) generation: i64,
     pub(crate) auth_time: Timestamp,
+    pub(crate) methods: AuthMethods,
     pub(crate) expire_time: Timestamp,
     pub(crate) account_epoch: i64,
     pub(crate) roles: Vec<String>,
@@ -75,6 +76,7 @@ fn grant(row: &QueryResult) -> Result<Grant, Error> {
         user: row.try_get::<sea_orm::prelude::Uuid>("", "user_id")?.into(),
         generation: number("generation")?,
         auth_time: Timestamp::from_micros(number("auth_time")?),
+        methods: session::read_methods(&text("auth_methods")?)?,
         expire_time: Timestamp::from_micros(number("expire_time")?),
         account_epoch: number("epoch")?,
         roles: account::read_roles(&text("roles")?)?,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use countersign_guard::Permit;
+use countersign_tokens::AuthMethods;
 use countersign_types::{SessionId, Tenant, Timestamp, UserId};
 use sea_orm::{
     DbBackend, QueryOrder, QuerySelect, Set, Statement, Value,
@@ -27,6 +28,8 @@ pub struct Model {
     pub address: String,
     pub create_time: i64,
     pub auth_time: i64,
+    /// How the person proved who they are at `auth_time`, as tokens spell it.
+    pub auth_methods: String,
     pub last_active_time: i64,
     /// When `generation` became due: the grace window of its predecessor runs from here.
     pub rotate_time: i64,
@@ -77,6 +80,7 @@ pub(crate) async fn create(db: &impl ConnectionTrait, session: &Model) -> Result
         address: Set(session.address.clone()),
         create_time: Set(session.create_time),
         auth_time: Set(session.auth_time),
+        auth_methods: Set(session.auth_methods.clone()),
         last_active_time: Set(session.last_active_time),
         rotate_time: Set(session.rotate_time),
         expire_time: Set(session.expire_time),
@@ -136,6 +140,11 @@ pub(crate) async fn owner(
     let user: Uuid = row.try_get("", "user_id")?;
     let tenant: String = row.try_get("", "tenant")?;
     Ok(Some((user.into(), account::read_tenant(&tenant)?)))
+}
+
+/// Reads the methods of a row.
+pub(crate) fn read_methods(text: &str) -> Result<AuthMethods, Error> {
+    text.parse().map_err(|_| Error::Damaged("set of authentication methods"))
 }
 
 /// Deletes up to `limit` sessions that ended before `before`; how many it were.

@@ -27,7 +27,7 @@ pub struct TokenConfig {
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub leeway: Duration,
-    /// How old the news of revoked sessions may be before a server without the auth service refuses calls with UNAVAILABLE, 5s to 1h; 0s means that it goes on with what it knows. News stop when the broker is away; what they could tell of is over when the access tokens of the time have expired.
+    /// How old the news of revoked sessions may be before a server without the auth service refuses calls with UNAVAILABLE, 5s to 1h, but for RPCs whose rule names a `max_staleness` of its own; 0s means that it goes on with what it knows. News stop when the broker is away; what they could tell of is over when the access tokens of the time have expired.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub max_staleness: Duration,

@@ -206,6 +206,57 @@ expect = "deny"
 }
 
 #[test]
+fn a_step_up_is_expected_explained_and_compared_as_what_it_is() {
+    let place = Place::new();
+    let of = |needs: &str| {
+        format!(
+            "@id('fresh') @step_up('{needs}')\n\
+             forbid (principal, action == Action::'countersign.user.v1.ProfileService/UpdateProfile', resource)\n\
+             unless {{ principal.factors.contains('otp') && principal.session_age < 60 }};"
+        )
+    };
+    let (one, other) = ("factor=otp", "authentication_age<60");
+    let table = r#"
+[[case]]
+principal = { id = "bob" }
+rpc = "UpdateProfile"
+resource = { id = "bob", owner = "bob" }
+expect = "step_up"
+
+[[case]]
+principal = { id = "ada" }
+rpc = "UpdateProfile"
+resource = { id = "bob", owner = "bob" }
+expect = "deny"
+
+[[case]]
+principal = { id = "bob", factors = ["otp"] }
+rpc = "UpdateProfile"
+resource = { id = "bob", owner = "bob" }
+expect = "step_up"
+"#;
+    let quoted = |needs| of(needs).replace('\'', "\"");
+    let new = folder(&place, &[("mine.cedar", &quoted(one)), ("mine.test.toml", table)]);
+    let new = new.to_str().unwrap();
+    let output = place.run(&["policy", "test", new]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("UpdateProfile by bob: expected step_up, got allow"), "{told}");
+    assert!(told.ends_with("3 cases, 1 failed\n"), "{told}");
+
+    let asked = ["--rpc", "UpdateProfile", "--user", "bob", "--resource", "bob"];
+    let explain = [&["policy", "explain", new][..], &asked, &["--attribute", "owner=bob"]].concat();
+    let told = success(&place.run(&explain));
+    assert!(told.starts_with("deny by fresh; would be allowed with factor=otp\n"), "{told}");
+
+    let old = place.folder().join("old");
+    fs::create_dir(&old).unwrap();
+    fs::write(old.join("mine.cedar"), quoted(other)).unwrap();
+    let output = place.run(&["policy", "diff", old.to_str().unwrap(), new]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("with authentication_age<60; is deny by fresh; would be"), "{told}");
+}
+
+#[test]
 fn a_table_that_cannot_be_used_is_named_with_its_line() {
     let place = Place::new();
     let folder = folder(&place, &[("x.test.toml", "\n[[case]]\nexpekt = 1\n")]);

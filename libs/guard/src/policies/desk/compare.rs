@@ -71,7 +71,8 @@ impl Desk {
     /// [`Error::Question`]: the schema knows no such request.
     pub fn difference(&self, new: &Self, question: Question) -> Result<Option<Difference>, Error> {
         let (old, new) = (self.answer(&question)?, new.answer(&question)?);
-        let is_same = old.allowed == new.allowed && old.errors == new.errors;
+        let said = |answer: &Answer| (answer.allowed, answer.step_up.clone());
+        let is_same = said(&old) == said(&new) && old.errors == new.errors;
         Ok(if is_same { None } else { Some(Difference { question, old, new }) })
     }
 }

@@ -6,7 +6,7 @@ use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
 use countersign_types::Tenant;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     Desk,
@@ -21,14 +21,15 @@ const TENANT: &str = "tenant";
 const CALLER: [(&str, Known); 4] = [
     ("authentication_time", Known::Zero),
     ("session_age", Known::Zero),
-    ("factors", Known::Nothing),
+    ("factors", Known::Password),
     (TENANT, Known::Default),
 ];
 
 #[derive(Clone, Copy)]
 enum Known {
     Zero,
-    Nothing,
+    /// How everybody logs in who is not said to do otherwise.
+    Password,
     /// The tenant of accounts that are given none.
     Default,
 }
@@ -118,7 +119,7 @@ impl Desk {
         for (name, known) in CALLER {
             let value = match known {
                 Known::Zero => Value::from(0),
-                Known::Nothing => Value::Array(Vec::new()),
+                Known::Password => json!(["pwd"]),
                 Known::Default => Value::from(Tenant::default().to_string()),
             };
             if self.shapes.attributes(&who).contains_key(name) {

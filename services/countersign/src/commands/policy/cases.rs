@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_guard::policies::{Party, Question};
+use countersign_guard::policies::{Answer, Party, Question};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub(super) struct Case {
     pub file: PathBuf,
     pub name: String,
     pub question: Question,
-    pub allowed: bool,
+    pub expected: Expected,
     /// The policies that decide, in order, where that matters.
     pub policies: Option<Vec<String>>,
 }
@@ -48,11 +48,14 @@ struct WrittenCase {
     policies: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Expected {
+/// What a case expects.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Expected {
     Allow,
     Deny,
+    /// A denial that a step-up would lift.
+    StepUp,
 }
 
 /// A caller: by name, or as it is.
@@ -72,6 +75,24 @@ struct Written {
     roles: Vec<String>,
     #[serde(flatten)]
     attributes: Map<String, Value>,
+}
+
+impl Expected {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::StepUp => "step_up",
+        }
+    }
+
+    pub(super) const fn is_met(self, answer: &Answer) -> bool {
+        match self {
+            Self::Allow => answer.allowed,
+            Self::Deny => !answer.allowed,
+            Self::StepUp => answer.step_up.is_some(),
+        }
+    }
 }
 
 impl From<Written> for Party {
@@ -130,9 +151,9 @@ impl Table {
             }
             let (resource, rpc) = (Party::from(case.resource), case.rpc);
             let name = case.name.unwrap_or_else(|| format!("{rpc} by {}", principal.id));
-            let allowed = matches!(case.expect, Expected::Allow);
             let question = Question { rpc, principal: principal.into(), resource };
-            Ok(Case { file: file.to_owned(), name, question, allowed, policies })
+            let (file, expected) = (file.to_owned(), case.expect);
+            Ok(Case { file, name, question, expected, policies })
         })
     }
 }

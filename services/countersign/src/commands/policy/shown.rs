@@ -9,14 +9,16 @@ pub(super) fn decision(allowed: bool) -> &'static str {
 
 /// The decision, with the policies that have led to it.
 pub(super) fn answer(answer: &Answer) -> String {
-    let Answer { allowed, policies, errors } = answer;
+    let Answer { allowed, policies, errors, step_up } = answer;
     let by = match policies.as_slice() {
         [] if errors.is_empty() => ": no policy permits it".to_owned(),
         [] => String::new(),
         policies => format!(" by {}", policies.join(", ")),
     };
     let errors = errors.iter().map(|(id, reason)| format!("; {id} fails: {reason}"));
-    format!("{}{by}{}", decision(*allowed), errors.collect::<String>())
+    let lifted = step_up.as_ref().map(|needs| format!("; would be allowed with {needs}"));
+    let (lifted, errors) = (lifted.unwrap_or_default(), errors.collect::<String>());
+    format!("{}{by}{lifted}{errors}", decision(*allowed))
 }
 
 pub(super) fn question(question: &Question) -> String {
@@ -47,8 +49,9 @@ pub(super) fn question_json(question: &Question) -> Value {
 }
 
 pub(super) fn answer_json(answer: &Answer) -> Value {
-    let Answer { allowed, policies, errors } = answer;
+    let Answer { allowed, policies, errors, step_up } = answer;
     let errors = errors.iter().map(|(id, reason)| json!({ "policy": id, "reason": reason }));
     let errors: Vec<_> = errors.collect();
-    json!({ "decision": decision(*allowed), "policies": policies, "errors": errors })
+    let decision = decision(*allowed);
+    json!({ "decision": decision, "policies": policies, "errors": errors, "step_up": step_up })
 }

@@ -42,7 +42,7 @@ pub(super) fn run(source: &PolicySource, format: Format, out: &mut dyn Write) ->
                     "file": case.file.display().to_string(),
                     "name": case.name,
                     "passed": is_met(case, answer),
-                    "expected": shown::decision(case.allowed),
+                    "expected": case.expected.word(),
                     "question": shown::question_json(&case.question),
                     "answer": shown::answer_json(answer),
                 })
@@ -54,12 +54,12 @@ pub(super) fn run(source: &PolicySource, format: Format, out: &mut dyn Write) ->
 }
 
 fn is_met(case: &Case, answer: &Answer) -> bool {
-    case.allowed == answer.allowed
+    case.expected.is_met(answer)
         && case.policies.as_ref().is_none_or(|policies| *policies == answer.policies)
 }
 
 fn complaint(case: &Case, answer: &Answer) -> String {
-    let expected = shown::decision(case.allowed);
+    let expected = case.expected.word();
     let by = match &case.policies {
         Some(policies) if !policies.is_empty() => format!(" by {}", policies.join(", ")),
         _ => String::new(),
