@@ -53,6 +53,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["countersign-auth"]),
     ("async-nats", &["countersign-events"]),
     ("rustls", &["countersign-mesh"]),
+    ("rustls-native-certs", &["countersign-mesh"]),
     ("x509-cert", &["countersign-mesh"]),
 ];
 

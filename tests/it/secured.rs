@@ -222,7 +222,8 @@ async fn keys_come_over_tls_from_whom_the_authority_has_signed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let clients = Clients::of(process.address()).with_token(&ada.access_token);
-    assert_eq!(clients.profile("me").await.unwrap_err().code(), tonic::Code::Unavailable);
+    let refused = clients.profile("me").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}: {}", process.said());
 
     let none = folder.path().join("none.pem");
     std::fs::write(&none, "no certificate").unwrap();

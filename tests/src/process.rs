@@ -323,9 +323,9 @@ async fn read(
     }
 }
 
+/// Where it says that it serves; other lines name other addresses.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let start = line.find("127.0.0.1:")?;
-    let rest = line.get(start..)?;
+    let (_, rest) = line.split_once(" serves ")?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
     let address: SocketAddr = rest.get(..end.unwrap_or(rest.len()))?.parse().ok()?;
     (address.port() != 0).then_some(address)

@@ -1,14 +1,11 @@
-//! The verification keys of a process without the auth service: fetched from
-//! it, again every few minutes, and earlier where there is a hint.
+//! The verification keys of a process without the auth service: fetched over the
+//! channel that it was given, again every few minutes, and earlier where there is a hint.
 //!
 //! The hints, an event and a token of an unknown key, only bring the next fetch
 //! forward: whoever sends many tokens that were never ours causes no more than
 //! one fetch in five seconds.
 
 use std::{
-    error::Error as _,
-    fs,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,13 +20,14 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status, body::Body};
+use tower::util::BoxCloneSyncService;
 
-use crate::{Error, FeedOptions};
+use crate::FeedOptions;
 
-/// Waits after a round in which no auth service answered.
+/// Waits after a fetch that brought nothing.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(10) };
-/// The least time between two rounds, whatever hints there are.
+/// The least time between two fetches, whatever hints there are.
 const SPACING: Duration = Duration::from_secs(5);
 /// Guards that hear one hint ask within this time, not all at once.
 const SPREAD: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(1) };
@@ -37,12 +35,16 @@ const SPREAD: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::
 const MAX_KEYS: usize = 256;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
+/// The way to the auth services.
+pub type Way = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+
 /// Fetches keys into a ring.
 pub struct KeySource {
     ring: KeyRing,
-    endpoints: Vec<Endpoint>,
+    client: AuthServiceClient<Way>,
     issuer: String,
     refresh_interval: Duration,
+    timeout: Duration,
     news: KeyNews,
 }
 
@@ -58,31 +60,15 @@ struct News {
     good_for: Duration,
 }
 
-/// Why one auth service was of no use.
+/// Why a fetch brought nothing.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("it cannot be reached: {}", roots(.0))]
-    Unreachable(#[from] tonic::transport::Error),
     #[error("it answers {}: {}", .0.code(), .0.message())]
-    Status(#[from] tonic::Status),
+    Status(#[from] Status),
     #[error("its tokens are issued by {0:?}: token.issuer differs between the two")]
     Issuer(String),
     #[error("its answer has no keys, too many, or one that cannot be read")]
     Keys,
-}
-
-/// An error with what is behind it: which certificate is not trusted, for instance.
-fn roots(error: &tonic::transport::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        source = error.source();
-    }
-    told
 }
 
 impl KeyNews {
@@ -112,6 +98,12 @@ impl KeyNews {
         fetched.is_some_and(|fetched| fetched.elapsed() <= self.0.good_for)
     }
 
+    /// Until a fetch is due because of a hint, where the last one began at `asked`.
+    async fn hinted(&self, asked: Instant) {
+        self.0.hint.notified().await;
+        sleep_until(after_a_hint(asked, Instant::now())).await;
+    }
+
     /// The answer to a question of that time.
     fn fetched(&self, asked: Instant) {
         *self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
@@ -120,33 +112,27 @@ impl KeyNews {
 }
 
 impl KeySource {
-    /// A source that fills `ring` from the auth services in `options`, where they
-    /// issue as `issuer`.
-    ///
-    /// # Errors
-    /// [`Error::NoSource`], [`Error::Source`], [`Error::Authority`].
+    /// A source that fills `ring` from the auth services at the end of `way`, where
+    /// they issue as `issuer`.
     pub fn new(
+        way: Way,
         options: &FeedOptions,
         issuer: &str,
         ring: KeyRing,
         news: KeyNews,
-    ) -> Result<Self, Error> {
-        let tls = tls(options.ca_file.as_deref())?;
-        let endpoint = |url: &String| endpoint(url, &tls, options.timeout);
-        let endpoints: Vec<_> = options.auth.iter().map(endpoint).collect::<Result<_, _>>()?;
-        if endpoints.is_empty() {
-            return Err(Error::NoSource);
-        }
-        let (issuer, refresh_interval) = (issuer.to_owned(), options.refresh_interval);
-        Ok(Self { ring, endpoints, issuer, refresh_interval, news })
+    ) -> Self {
+        let client = AuthServiceClient::new(way).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let FeedOptions { refresh_interval, timeout, .. } = *options;
+        Self { ring, client, issuer: issuer.to_owned(), refresh_interval, timeout, news }
     }
 
     /// Fetches until `cancel`.
-    pub async fn run(mut self, cancel: CancellationToken) {
+    pub async fn run(self, cancel: CancellationToken) {
         let mut failures = 0;
         loop {
             let asked = Instant::now();
-            let wait = if self.round(asked).await {
+            let answer = self.ask().await;
+            let wait = if self.learn(answer, asked) {
                 failures = 0;
                 Backoff { first: self.refresh_interval, max: self.refresh_interval }.delay(1)
             } else {
@@ -156,42 +142,31 @@ impl KeySource {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = sleep(wait) => {}
-                () = self.hinted(asked) => {}
+                () = self.news.hinted(asked) => {}
             }
         }
     }
 
-    async fn hinted(&self, asked: Instant) {
-        self.news.0.hint.notified().await;
-        sleep_until(after_a_hint(asked, Instant::now())).await;
+    fn ask(&self) -> impl Future<Output = Result<GetVerificationKeysResponse, Status>> + use<> {
+        let mut client = self.client.clone();
+        let mut request = Request::new(GetVerificationKeysRequest {});
+        request.set_timeout(self.timeout);
+        async move { Ok(client.get_verification_keys(request).await?.into_inner()) }
     }
 
-    /// Asks one auth service after the other. True: one has answered.
-    async fn round(&mut self, asked: Instant) -> bool {
-        for endpoint in &self.endpoints {
-            match self.fetch(endpoint).await {
-                Ok(keys) => {
-                    self.take(keys);
-                    self.news.fetched(asked);
-                    // Whoever answered is asked first the next time as well.
-                    return true;
-                }
-                Err(refusal) => {
-                    let source = endpoint.uri();
-                    tracing::warn!(%source, error = %refusal, "no keys from an auth service");
-                }
+    /// What came of a question of that time. True: the keys.
+    fn learn(&self, answer: Result<GetVerificationKeysResponse, Status>, asked: Instant) -> bool {
+        match answer.map_err(Refusal::from).and_then(|answer| self.read(answer)) {
+            Ok(keys) => {
+                self.take(keys);
+                self.news.fetched(asked);
+                true
+            }
+            Err(refusal) => {
+                tracing::warn!(error = %refusal, "no keys from an auth service");
+                false
             }
         }
-        // Not the same one first for ever, where it takes long to say nothing.
-        self.endpoints.rotate_left(1);
-        false
-    }
-
-    async fn fetch(&self, endpoint: &Endpoint) -> Result<Vec<VerificationKey>, Refusal> {
-        let client = AuthServiceClient::new(endpoint.connect().await?);
-        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
-        let answer = client.get_verification_keys(GetVerificationKeysRequest {}).await?;
-        self.read(answer.into_inner())
     }
 
     fn read(&self, answer: GetVerificationKeysResponse) -> Result<Vec<VerificationKey>, Refusal> {
@@ -216,27 +191,7 @@ impl KeySource {
     }
 }
 
-fn endpoint(url: &str, tls: &ClientTlsConfig, timeout: Duration) -> Result<Endpoint, Error> {
-    let refused = |_| Error::Source(url.to_owned());
-    let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(refused)?;
-    if url.starts_with("https://") {
-        endpoint = endpoint.tls_config(tls.clone()).map_err(refused)?;
-    }
-    Ok(endpoint.connect_timeout(timeout).timeout(timeout))
-}
-
-/// Whom to trust: the authorities in this file, or those of the system.
-fn tls(ca: Option<&Path>) -> Result<ClientTlsConfig, Error> {
-    let Some(path) = ca else { return Ok(ClientTlsConfig::new().with_native_roots()) };
-    let refused = |reason| Error::Authority { path: path.to_owned(), reason };
-    let pem = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-    if !pem.contains("-----BEGIN CERTIFICATE-----") {
-        return Err(refused("there is no certificate in it".to_owned()));
-    }
-    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
-}
-
-/// When to ask again, where there was a hint `now` and the last round began at `asked`.
+/// When to ask again, where there was a hint `now` and the last fetch began at `asked`.
 fn after_a_hint(asked: Instant, now: Instant) -> Instant {
     (asked + SPACING).max(now + SPREAD.delay(1))
 }
@@ -248,6 +203,7 @@ mod tests {
     use countersign_contracts::auth::v1 as auth;
     use countersign_tokens::SigningKey;
     use futures::FutureExt;
+    use tower::service_fn;
 
     use super::*;
 
@@ -262,9 +218,12 @@ mod tests {
 
     #[test]
     fn keys_are_taken_only_from_who_issues_our_tokens_and_only_where_all_can_be_read() {
-        let options = FeedOptions::new(["http://127.0.0.1:1"]);
+        let options = FeedOptions::default();
         let news = KeyNews::new(&options);
-        let source = KeySource::new(&options, "us", KeyRing::default(), news).unwrap();
+        let nobody =
+            service_fn(async |_| Err::<http::Response<Body>, _>(Status::unavailable("away")));
+        let way = BoxCloneSyncService::new(nobody);
+        let source = KeySource::new(way, &options, "us", KeyRing::default(), news);
         let good = SigningKey::generate().unwrap().verification_key().paserk();
         assert_eq!(source.read(answer("us", slice::from_ref(&good))).unwrap().len(), 1);
         for refused in [
@@ -277,21 +236,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_no_address_is_refused() {
-        let news = KeyNews::new(&FeedOptions::new([""; 0]));
-        let made = |auth: &[&str]| {
-            let options = FeedOptions::new(auth.iter().copied());
-            KeySource::new(&options, "us", KeyRing::default(), news.clone()).err()
-        };
-        assert!(matches!(made(&[]), Some(Error::NoSource)));
-        assert!(matches!(made(&["no address"]), Some(Error::Source(_))));
-        assert!(made(&["http://127.0.0.1:1"]).is_none());
-    }
-
     #[tokio::test]
     async fn hints_bring_the_next_fetch_forward_and_no_more_than_that() {
-        let news = KeyNews::new(&FeedOptions::new(["http://127.0.0.1:1"]));
+        let news = KeyNews::new(&FeedOptions::default());
         for _ in 0..1_000 {
             news.hint();
         }

@@ -2,10 +2,12 @@
 //! keys, fetched by gRPC, and revocations, heard from the bus. Any service that
 //! mounts a guard can use it; the user service does.
 //!
+//! How the auth services are found and called is not decided here: whoever makes
+//! a feed hands over a channel, the mesh's or one of tonic's.
+//!
 //! It starts while nobody else is there. Until keys and revocations have come,
 //! the guard answers UNAVAILABLE, and [`Feed::ready`] says so.
 
-mod error;
 mod keys;
 mod options;
 mod revoked;
@@ -19,13 +21,14 @@ use countersign_tokens::KeyRing;
 use countersign_types::Clock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body, codegen::StdError};
+use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
-pub use error::Error;
 pub use options::FeedOptions;
 pub use revoked::follow_revocations;
 
 use crate::{
-    keys::{KeyNews, KeySource},
+    keys::{KeyNews, KeySource, Way},
     standing::Standing,
 };
 
@@ -46,22 +49,31 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Keys from the auth services in `options`, and what `bus` tells of
+    /// Keys from the auth services behind `auth`, and what `bus` tells of
     /// revocations: before [`Bus::run`], which is the caller's to run. With
     /// [`Bus::memory`] nothing is heard of other processes, and a session that
     /// was ended there is let in here until its access token expires.
     ///
-    /// # Errors
-    /// [`Error`] names the option that can not be used.
-    pub fn new(
+    /// `auth` is asked for the life of the process: let it connect again by itself,
+    /// and notice a server that is gone without a word (HTTP/2 keepalive).
+    pub fn new<S>(
         settings: Settings,
+        auth: S,
         options: &FeedOptions,
         bus: &Bus,
         clock: Clock,
-    ) -> Result<Self, Error> {
+    ) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>>,
+        S: Clone + Send + Sync + 'static,
+        S::Error: Into<StdError>,
+        S::Future: Send + 'static,
+    {
         let (ring, revocations) = (KeyRing::default(), Revocations::default());
         let news = KeyNews::new(options);
-        let source = KeySource::new(options, &settings.issuer, ring.clone(), news.clone())?;
+        let way: Way =
+            BoxCloneSyncService::new(auth.map_err(|error| Status::from_error(error.into())));
+        let source = KeySource::new(way, options, &settings.issuer, ring.clone(), news.clone());
         let following = follow_revocations(bus, &revocations, options.token_life, settings.leeway);
         let changed = news.clone();
         // What changed before the start is fetched at the start.
@@ -77,7 +89,7 @@ impl Feed {
             clock: clock.clone(),
             ready: sender,
         };
-        Ok(Self {
+        Self {
             settings,
             clock,
             ring,
@@ -88,7 +100,7 @@ impl Feed {
             following,
             max_staleness,
             ready,
-        })
+        }
     }
 
     /// A guard that lives on this. Rules and policies are still missing.

@@ -23,6 +23,7 @@ mod outliers;
 mod replica;
 mod resolver;
 mod retry;
+mod span;
 mod statistics;
 mod target;
 mod throttle;
@@ -38,11 +39,13 @@ use std::{
 
 use futures::future::BoxFuture;
 use tonic::body::Body;
+use tracing::Instrument;
 
 use crate::{Error, Incoming, config::ChannelConfig};
 use attempts::Attempts;
 use fleet::Fleet;
 use methods::Methods;
+use span::CallSpan;
 
 pub use target::Target;
 pub(crate) use wire::Duplex;
@@ -127,6 +130,12 @@ impl tower::Service<http::Request<Body>> for Channel {
             incoming.pass_on(request.headers_mut(), self.on_behalf);
         }
         let latest = incoming.map(|incoming| incoming.deadline);
-        Box::pin(async move { Ok(attempts.call(request, latest).await) })
+        let span = CallSpan::begin(request.uri().path());
+        span.pass_on(request.headers_mut());
+        Box::pin(async move {
+            let outcome = attempts.call(request, latest).instrument(span.inner()).await;
+            span.end(outcome.code);
+            Ok(outcome.response)
+        })
     }
 }

@@ -93,6 +93,9 @@ pub enum Error {
     /// A rule for an RPC that a mounted service does not have.
     #[error("{0} has a rule, and is not in the contracts: the two do not belong together")]
     Undescribed(String),
+    /// A part says when calls of an RPC are turned away that it does not serve.
+    #[error("{0} has a priority, and its part does not serve it")]
+    Unknown(String),
     /// The descriptors that reflection serves are broken.
     #[error("cannot serve reflection: {0}")]
     Reflection(String),
@@ -112,6 +115,12 @@ pub enum Error {
         /// What is wrong with it, without its content.
         reason: String,
     },
+    /// Servers shall show certificates, and nobody says whose are good.
+    #[error(
+        "the system has no authorities to check the certificates of servers with: name a file of \
+         them with ca_file"
+    )]
+    NoAuthorities,
     /// Descriptors that a channel was given cannot be read.
     #[error("cannot read the contracts of a channel: {0}")]
     Descriptors(String),

@@ -34,10 +34,12 @@ use tonic::service::Routes;
 use crate::{Error, Part, config::ServerConfig, health::Health, reflection, tls::ServerTls};
 use connections::Connections;
 pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
+pub(crate) use explain::name as code_name;
 pub use priority::Priority;
 use stack::Known;
 pub(crate) use tail::Tail;
 use tasks::Tasks;
+pub(crate) use trace::HEADER as TRACE_HEADER;
 
 /// A server to be started.
 #[derive(Debug)]
@@ -82,7 +84,7 @@ impl Server {
     ///
     /// # Errors
     /// Before anything starts: [`Error::MountedTwice`], [`Error::Unruled`],
-    /// [`Error::Undescribed`] and [`Error::Reflection`]; [`Error::Read`] and
+    /// [`Error::Undescribed`], [`Error::Unknown`] and [`Error::Reflection`]; [`Error::Read`] and
     /// [`Error::Tls`], when a file for TLS cannot be used.
     /// [`Error::TaskPanicked`] when a task panicked: the server drains and returns
     /// rather than run on without it, so that whoever started it starts it afresh.

@@ -55,6 +55,9 @@ pub enum Command {
         #[arg(value_enum)]
         service: Option<Role>,
     },
+    /// Ask a server whether it serves: for probes of containers, and for people.
+    /// Where it does not, this ends with 1 and says why.
+    Health(Probe),
     /// Print the configuration as it takes effect, secrets hidden.
     Config {
         /// Print the reference of all settings, as Markdown.
@@ -85,6 +88,20 @@ pub enum Role {
     Auth,
     /// Profiles.
     User,
+}
+
+/// Whom to ask, and about what.
+#[derive(Debug, Clone, Args)]
+pub struct Probe {
+    /// The service that is asked about, such as
+    /// "countersign.auth.v1.AuthService", or "countersign.process" for whether the
+    /// process answers at all. Left out: everything that it serves.
+    #[arg(default_value = "", hide_default_value = true)]
+    pub service: String,
+    /// Ask this server, such as http://127.0.0.1:50051 or https://auth:50051
+    /// [default: where this configuration says to listen].
+    #[arg(long, value_name = "TARGET")]
+    pub at: Option<String>,
 }
 
 /// See and rotate the keys that sign access tokens.

@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod data;
 mod events;
+mod health;
 mod keys;
 mod migrate;
 mod password;
@@ -44,6 +45,7 @@ async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
         Some(Command::Auth) => serve::run_auth(config, out).await,
         Some(Command::User) => serve::run_user(config, out).await,
         Some(Command::Migrate { service }) => migrate::run(service, &config, out).await,
+        Some(Command::Health(probe)) => health::run(&probe, &config, out).await,
         Some(Command::Config { .. }) => config::run(&config, out),
         Some(Command::Keys(command)) => keys::run(&command, &config, out).await,
         Some(Command::Events(command)) => events::run(command, &config, out).await,

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use countersign_mesh::config::{
-    self, DatabaseConfig, LogConfig, ServerConfig, Sources, TelemetryConfig,
+    self, ChannelConfig, DatabaseConfig, LogConfig, ServerConfig, Sources, TelemetryConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// How the server listens, and what it bears.
     pub server: ServerConfig,
+    /// How other processes are called, and what is done when that fails.
+    pub client: ChannelConfig,
     /// What is logged.
     pub log: LogConfig,
     /// What is told to collectors of traces and metrics.
@@ -99,6 +101,7 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             master_key_file: None,
             server: ServerConfig::default(),
+            client: ChannelConfig::default(),
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),
             token: TokenConfig::default(),
@@ -157,6 +160,7 @@ impl Config {
 
     fn validate(&self) -> Result<(), Error> {
         self.server.validate("server")?;
+        self.client.validate("client")?;
         self.log.validate("log")?;
         self.telemetry.validate("telemetry")?;
         self.token.validate("token")?;

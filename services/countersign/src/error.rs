@@ -64,11 +64,14 @@ pub enum Error {
          keys.source, for instance COUNTERSIGN_KEYS__SOURCE=http://127.0.0.1:50051"
     )]
     NoKeySource,
-    /// An auth service cannot be reached under this address.
-    #[error(
-        "keys.source has {0:?}, which is no address: write http://HOST:PORT or https://HOST:PORT"
-    )]
-    KeySource(String),
+    /// A server that was asked for its health does not serve.
+    #[error("{target} does not serve: {reason}")]
+    NotServing {
+        /// The server, as it was named.
+        target: String,
+        /// What it says, or why it says nothing.
+        reason: String,
+    },
     /// The authorities for the certificates of auth services cannot be used.
     #[error(
         "cannot use {path}, which keys.ca_file names: {reason}; it must be a PEM file with the \

@@ -3,11 +3,12 @@
 //!
 //! [`Embedded`] puts everything together, [`AuthRole`] and [`UserRole`] what
 //! runs as a process of its own; the executable and the tests start through
-//! them. What they have in common is in `guarding`, `own_policies`, `bus` and `process`.
+//! them. What they have in common is in `guarding`, `own_policies`, `bus`, `calls` and `process`.
 
 mod auth_role;
 mod banner;
 mod bus;
+mod calls;
 mod cli;
 pub mod commands;
 mod config;
@@ -24,7 +25,7 @@ mod user_role;
 pub use auth_role::AuthRole;
 pub use cli::{
     AccountCommand, Assignment, AuditCommand, Cli, Command, DeadLetter, EventsCommand, Explain,
-    Flags, Format, KeysCommand, PolicyCommand, PolicySource, Role, Since,
+    Flags, Format, KeysCommand, PolicyCommand, PolicySource, Probe, Role, Since,
 };
 pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, PoliciesConfig, TokenConfig};
 pub use databases::Databases;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, DataFolder, Error, bus,
+    Config, DataFolder, Error, bus, calls,
     databases::{self, USER_FILE},
     own_policies::{OwnPolicies, PolicyTasks},
     process::Process,
@@ -45,7 +45,9 @@ impl UserRole {
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, Error> {
         config.keys.fit("keys", config.auth.signing_keys.announce_period)?;
         bus::require(config, "user")?;
-        let options = feed_options(config)?;
+        if config.keys.source.is_empty() {
+            return Err(Error::NoKeySource);
+        }
         let has_place = databases::has_place(&config.database.user);
         let folder = if has_place { None } else { Some(DataFolder::claim(&config.data_dir)?) };
         let db = databases::open(&config.database.user, folder.as_ref(), USER_FILE).await?;
@@ -54,7 +56,8 @@ impl UserRole {
 
         let bus = bus::open(config).await?;
         let settings = config.token.guard(&config.server);
-        let feed = Feed::new(settings, &options, &bus, clock.clone()).map_err(source)?;
+        let auth = calls::to_auth(config)?;
+        let feed = Feed::new(settings, auth, &feed_options(config), &bus, clock.clone());
         let own = OwnPolicies::read(&config.policies)?;
         let builder = feed.guard().rules(RULES).policies(CEDAR_SCHEMA, &[]);
         let guard = own.put_into(builder).build()?;
@@ -90,23 +93,11 @@ impl UserRole {
     }
 }
 
-fn feed_options(config: &Config) -> Result<FeedOptions, Error> {
-    if config.keys.source.is_empty() {
-        return Err(Error::NoKeySource);
-    }
-    Ok(FeedOptions {
-        ca_file: config.keys.ca_file.clone(),
+fn feed_options(config: &Config) -> FeedOptions {
+    FeedOptions {
         refresh_interval: config.keys.refresh_interval,
         timeout: config.keys.timeout,
         max_staleness: config.token.max_staleness,
-        ..FeedOptions::new(&config.keys.source)
-    })
-}
-
-fn source(error: countersign_feed::Error) -> Error {
-    match error {
-        countersign_feed::Error::NoSource => Error::NoKeySource,
-        countersign_feed::Error::Source(url) => Error::KeySource(url),
-        countersign_feed::Error::Authority { path, reason } => Error::KeySourceCa { path, reason },
+        ..FeedOptions::default()
     }
 }

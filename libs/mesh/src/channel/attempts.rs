@@ -45,6 +45,18 @@ struct Unary {
     deadline: Instant,
 }
 
+/// What the caller gets; of a stream, its beginning.
+pub(super) struct Outcome {
+    pub code: Code,
+    pub response: http::Response<Body>,
+}
+
+impl From<Status> for Outcome {
+    fn from(status: Status) -> Self {
+        Self { code: status.code(), response: status.into_http() }
+    }
+}
+
 impl Attempts {
     pub(super) fn new(fleet: Fleet, methods: Methods, config: &ChannelConfig) -> Self {
         let throttle = Throttle::new(config);
@@ -56,15 +68,15 @@ impl Attempts {
         self: Arc<Self>,
         request: http::Request<Body>,
         latest: Option<Instant>,
-    ) -> http::Response<Body> {
+    ) -> Outcome {
         let now = Instant::now();
         let (head, body) = request.into_parts();
         let Ok(asked) = asked(&head.headers) else {
-            return Status::invalid_argument("grpc-timeout cannot be read").into_http();
+            return Status::invalid_argument("grpc-timeout cannot be read").into();
         };
         let asked = asked.map(|asked| now + asked);
         let Some(path) = head.uri.path_and_query().cloned() else {
-            return Status::internal("a call without a path").into_http();
+            return Status::internal("a call without a path").into();
         };
         let method = self.methods.of(path.path());
         if !method.unary {
@@ -76,25 +88,25 @@ impl Attempts {
         let message = match Limited::new(body, self.max_bytes()).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                return Status::resource_exhausted("the request is too large").into_http();
+                return Status::resource_exhausted("the request is too large").into();
             }
-            Err(error) => return Status::from_error(error).into_http(),
+            Err(error) => return Status::from_error(error).into(),
         };
         self.unary(Unary { path, headers: head.headers, message, method, deadline }).await
     }
 
-    async fn unary(&self, call: Unary) -> http::Response<Body> {
+    async fn unary(&self, call: Unary) -> Outcome {
         let (mut attempts, mut unsent) = (1, 0);
         loop {
             let outcome = match self.attempt(&call, attempts).await {
                 Some(outcome) => outcome,
-                None => return self.nobody(call.deadline).into_http(),
+                None => return self.nobody(call.deadline).into(),
             };
             let unheard = matches!(outcome, Err(Failure::Unsent | Failure::Unheard));
             let (status, response) = match outcome {
                 Ok(Answer { response, code: Some(Code::Ok) }) => {
                     self.throttle.succeeded();
-                    return response;
+                    return Outcome { code: Code::Ok, response };
                 }
                 Ok(mut answer) => (answer.status().await, Some(answer.response)),
                 Err(Failure::Unsent) if unsent < MAX_UNSENT => {
@@ -106,7 +118,9 @@ impl Attempts {
             // What nobody has looked at may be sent again, whatever it asks for.
             let method = Method { idempotent: call.method.idempotent || unheard, ..call.method };
             if !self.again(&status, method, &call, attempts).await {
-                return response.unwrap_or_else(|| status.into_http());
+                let code = status.code();
+                return response
+                    .map_or_else(|| status.into(), |response| Outcome { code, response });
             }
             attempts += 1;
         }
@@ -159,7 +173,7 @@ impl Attempts {
         headers: HeaderMap,
         body: Body,
         end: Option<Instant>,
-    ) -> http::Response<Body> {
+    ) -> Outcome {
         let max_bytes = self.max_bytes();
         let outgoing = Outgoing {
             path,
@@ -170,21 +184,28 @@ impl Attempts {
             max_bytes,
         };
         let Some(attempt) = self.fleet.give(outgoing).await else {
-            return self.nobody(end.unwrap_or_else(Instant::now)).into_http();
+            return self.nobody(end.unwrap_or_else(Instant::now)).into();
         };
-        match (attempt.await, end) {
-            (Ok(answer), Some(end)) => answer.response.map(|body| Timed::body(body, end)),
-            (Ok(answer), None) => answer.response,
-            (Err(failure), _) => failure.to_status().into_http(),
-        }
+        let Answer { response, code } = match attempt.await {
+            Ok(answer) => answer,
+            Err(failure) => return failure.to_status().into(),
+        };
+        let response = match end {
+            Some(end) => response.map(|body| Timed::body(body, end)),
+            None => response,
+        };
+        Outcome { code: code.unwrap_or(Code::Ok), response }
     }
 
     /// What a call gets for which there was no replica.
     fn nobody(&self, deadline: Instant) -> Status {
-        let name = self.fleet.name();
+        let (name, trouble) = (self.fleet.name(), self.fleet.trouble());
+        let why = trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
         match Instant::now() >= deadline {
-            true => Status::deadline_exceeded(format!("no replica of {name} was there in time")),
-            false => Status::unavailable(format!("no replica of {name} can be reached")),
+            true => {
+                Status::deadline_exceeded(format!("no replica of {name} was there in time{why}"))
+            }
+            false => Status::unavailable(format!("no replica of {name} can be reached{why}")),
         }
     }
 

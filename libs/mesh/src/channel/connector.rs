@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use http::{Uri, uri::Authority};
+use http::Uri;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::{
-    address::Address,
+    Target,
+    address::{Address, Place},
     failure::told,
     wire::{Duplex, overheard},
 };
@@ -24,8 +25,6 @@ pub(super) struct Connector {
     http: Builder<TokioExecutor>,
     timeout: Duration,
     tls: Option<ClientTls>,
-    /// Scheme and authority of the requests.
-    pub(super) origin: Uri,
 }
 
 /// An open connection. Dropped with all its clones, it ends when its calls have.
@@ -37,19 +36,25 @@ pub(super) struct Link {
 }
 
 impl Connector {
-    pub(super) fn new(config: &ChannelConfig, authority: &Authority) -> Result<Self, Error> {
-        let tls = ClientTls::start(&config.tls, authority)?;
+    pub(super) fn new(config: &ChannelConfig, target: &Target) -> Result<Self, Error> {
+        // Who says nothing about it in the target says it with the authorities.
+        let speaks_tls = target.speaks_tls().unwrap_or(config.tls.ca_file.is_some());
+        let tls = if speaks_tls { Some(ClientTls::start(&config.tls)?) } else { None };
         let mut http = Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
             .keep_alive_interval(config.keepalive_interval)
             .keep_alive_timeout(config.keepalive_timeout);
+        Ok(Self { http, timeout: config.connect_timeout, tls })
+    }
+
+    /// Scheme and authority of requests to this replica.
+    pub(super) fn origin(&self, address: &Address) -> Uri {
         let origin = Uri::builder()
-            .scheme(if tls.is_some() { "https" } else { "http" })
-            .authority(authority.clone())
+            .scheme(if self.tls.is_some() { "https" } else { "http" })
+            .authority(&*address.authority)
             .path_and_query("/");
-        // All three are there, and valid.
-        let origin = origin.build().unwrap_or_default();
-        Ok(Self { http, timeout: config.connect_timeout, tls, origin })
+        // All three are there, and the target has read the second.
+        origin.build().unwrap_or_default()
     }
 
     /// A connection whose server has spoken. The error says why there is none.
@@ -64,7 +69,10 @@ impl Connector {
         let stream = stream(address).await.map_err(|error| error.to_string())?;
         let stream = match &self.tls {
             None => stream,
-            Some(tls) => Box::new(tls.connect(stream).await.map_err(|error| error.to_string())?),
+            Some(tls) => {
+                let spoken = tls.connect(stream, &address.authority).await;
+                Box::new(spoken.map_err(|error| error.to_string())?)
+            }
         };
         let (wire, spoken) = overheard(stream);
         let handshake = self.http.handshake(TokioIo::new(wire)).await;
@@ -90,9 +98,9 @@ impl Connector {
 }
 
 async fn stream(address: &Address) -> io::Result<Box<dyn Duplex>> {
-    Ok(match address {
-        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        Address::Tcp(address) => {
+    Ok(match &address.place {
+        Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        Place::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             Box::new(stream)

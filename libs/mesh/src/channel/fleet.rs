@@ -46,7 +46,7 @@ impl Fleet {
         let name = target.name().to_owned();
         let meter = Arc::new(Meter::new(&name));
         let keeping = Arc::new(Keeping {
-            connector: Connector::new(config, target.authority())?,
+            connector: Connector::new(config, &target)?,
             max_age: config.max_connection_age,
             health_service: config.health_service.clone(),
             trouble: Notify::new(),
@@ -75,6 +75,11 @@ impl Fleet {
     /// How many replicas take calls now.
     pub(super) fn available(&self) -> usize {
         self.registry.all().iter().filter(|replica| replica.is_available()).count()
+    }
+
+    /// Why one of them cannot be connected to, where one cannot.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.registry.all().iter().find_map(|replica| replica.trouble())
     }
 
     /// Gives a call to a replica; `None` where none takes it in time.

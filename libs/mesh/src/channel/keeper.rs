@@ -52,6 +52,7 @@ pub(super) async fn keep(state: Arc<State>, keeping: Arc<Keeping>) {
                     tracing::warn!(replica.address = %state.address, error.message = reason, "a replica cannot be reached");
                 }
                 failures += 1;
+                state.unreachable(reason);
             }
         }
         if failures > 0 {
@@ -71,7 +72,9 @@ impl Keeping {
         state.connected(number, link);
         let health = async {
             match &self.health_service {
-                Some(service) => watch(state, sender, &self.connector.origin, service).await,
+                Some(service) => {
+                    watch(state, sender, &self.connector.origin(&state.address), service).await
+                }
                 None => pending().await,
             }
         };

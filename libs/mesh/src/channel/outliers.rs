@@ -99,10 +99,13 @@ impl Outliers {
 mod tests {
     use std::{net::SocketAddr, time::Duration};
 
-    use super::*;
+    use super::{super::address::Place, *};
 
     fn replicas(number: u16) -> Vec<Arc<State>> {
-        let address = |port| Address::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+        let address = |port| Address {
+            place: Place::Tcp(SocketAddr::from(([127, 0, 0, 1], port))),
+            authority: "test:1".into(),
+        };
         (0..number).map(|port| Arc::new(State::new(address(port)))).collect()
     }
 

@@ -38,6 +38,8 @@ pub(super) struct State {
     link: Mutex<Option<(u64, Link)>>,
     healthy: AtomicBool,
     ejected: AtomicBool,
+    /// Why it could not be connected to, the last time.
+    trouble: Mutex<Option<String>>,
     waker: AtomicWaker,
     /// Told when a call has found that the connection takes no more.
     pub lost: Notify,
@@ -58,6 +60,7 @@ impl State {
             link: Mutex::default(),
             healthy: AtomicBool::new(false),
             ejected: AtomicBool::new(false),
+            trouble: Mutex::default(),
             waker: AtomicWaker::new(),
             lost: Notify::new(),
             good: AtomicU32::new(0),
@@ -77,7 +80,18 @@ impl State {
     /// calls have.
     pub(super) fn connected(&self, number: u64, link: Link) {
         *self.link() = Some((number, link));
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.waker.wake();
+    }
+
+    /// There is no connection, for this reason.
+    pub(super) fn unreachable(&self, reason: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// Why it cannot be connected to, where it cannot.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The connection of this number takes no more calls. Says whether calls went

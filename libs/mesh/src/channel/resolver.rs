@@ -119,7 +119,8 @@ impl Resolver {
 
     async fn take(&self, mut found: Vec<Address>) {
         found.sort();
-        found.dedup();
+        // One that has several names is still one replica.
+        found.dedup_by(|one, other| one.place == other.place);
         if found.len() > self.max_replicas {
             tracing::warn!(
                 target.name = self.target.name(),
@@ -152,7 +153,7 @@ impl Resolver {
         let end = CancellationToken::new();
         let keeper = keep(Arc::clone(&state), Arc::clone(&self.keeping));
         tokio::spawn(end.clone().run_until_cancelled_owned(keeper));
-        let origin = self.keeping.connector.origin.clone();
+        let origin = self.keeping.connector.origin(&address);
         let member = Member::new(Arc::clone(&state), origin, self.max_calls);
         self.registry.table().insert(address, Kept { state, _end: end.drop_guard() });
         member

@@ -5,7 +5,7 @@ use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
 use futures::future::{BoxFuture, join_all};
 use http::uri::Authority;
 
-use super::address::Address;
+use super::address::{Address, Place};
 use crate::Error;
 
 /// Entries of a list.
@@ -15,13 +15,28 @@ const MAX_NAMES: usize = 100;
 ///
 /// - `dns:///name:port`: every address of a name, such as a headless service;
 /// - `a:1,b:2` or `ipv4:192.0.2.1:1,192.0.2.2:2`: each of a list of names or addresses;
+/// - `https://a:1,https://b:2`: the same, over TLS in any case, each with a
+///   certificate of its own name; with `http`, without TLS in any case. Ports that
+///   are left out are those of the schemes;
 /// - `unix:/path` or `unix:///path`: a socket on this machine.
 #[derive(Clone)]
 pub struct Target {
     name: String,
-    authority: Authority,
+    tls: Option<bool>,
     names: Names,
 }
+
+/// What the beginning of an address says.
+struct Scheme {
+    prefix: &'static str,
+    tls: bool,
+    port: u16,
+}
+
+const SCHEMES: [Scheme; 2] = [
+    Scheme { prefix: "http://", tls: false, port: 80 },
+    Scheme { prefix: "https://", tls: true, port: 443 },
+];
 
 type Find = dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
@@ -31,7 +46,8 @@ enum Names {
     /// Each `name:port` or address.
     Hosts(Vec<String>),
     Unix(PathBuf),
-    Found(Arc<Find>),
+    /// Whatever is found, and what all of it is called.
+    Found(Arc<str>, Arc<Find>),
 }
 
 impl Target {
@@ -45,14 +61,15 @@ impl Target {
         authority: &str,
         find: impl Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let read = authority.parse().map_err(|_| refused(authority, "has no name and port"))?;
-        let names = Names::Found(Arc::new(find));
-        Ok(Self { name: authority.to_owned(), authority: read, names })
+        let read: Result<Authority, _> = authority.parse();
+        read.map_err(|_| refused(authority, "has no name and port"))?;
+        let names = Names::Found(authority.into(), Arc::new(find));
+        Ok(Self { name: authority.to_owned(), tls: None, names })
     }
 
-    /// What servers are called in requests.
-    pub(super) const fn authority(&self) -> &Authority {
-        &self.authority
+    /// Whether its servers speak TLS, where it says so.
+    pub(super) const fn speaks_tls(&self) -> Option<bool> {
+        self.tls
     }
 
     /// As it was written, for logs and errors.
@@ -65,32 +82,37 @@ impl Target {
         match &self.names {
             Names::Hosts(hosts) => hosts.iter().any(|host| host.parse::<SocketAddr>().is_err()),
             Names::Unix(_) => false,
-            Names::Found(_) => true,
+            Names::Found(..) => true,
         }
     }
 
     /// Its addresses as they are now. Of a list with names, those that can be
     /// resolved; an error where none can.
     pub(super) async fn addresses(&self) -> io::Result<Vec<Address>> {
-        let found = match &self.names {
-            Names::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
-            Names::Found(find) => find().await?,
-            Names::Hosts(hosts) => {
-                let lookups = hosts.iter().map(tokio::net::lookup_host);
-                let (mut found, mut failed) = (Vec::new(), None);
-                for looked_up in join_all(lookups).await {
-                    match looked_up {
-                        Ok(addresses) => found.extend(addresses),
-                        Err(error) => failed = Some(error),
-                    }
-                }
-                match failed {
-                    Some(error) if found.is_empty() => return Err(error),
-                    _ => found,
-                }
+        let hosts = match &self.names {
+            Names::Unix(path) => {
+                let place = Place::Unix(path.clone());
+                return Ok(vec![Address { place, authority: "localhost".into() }]);
             }
+            Names::Found(authority, find) => {
+                let found = find().await?;
+                return Ok(found.into_iter().map(|found| called(authority, found)).collect());
+            }
+            Names::Hosts(hosts) => hosts,
         };
-        Ok(found.into_iter().map(Address::Tcp).collect())
+        let lookups = hosts.iter().map(tokio::net::lookup_host);
+        let (mut found, mut failed) = (Vec::new(), None);
+        for (host, looked_up) in hosts.iter().zip(join_all(lookups).await) {
+            let authority: Arc<str> = host.as_str().into();
+            match looked_up {
+                Ok(addresses) => found.extend(addresses.map(|found| called(&authority, found))),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
     }
 }
 
@@ -104,39 +126,54 @@ impl FromStr for Target {
             if !path.starts_with('/') {
                 return Err(refused(text, "needs an absolute path after unix:"));
             }
-            let authority = Authority::from_static("localhost");
-            return Ok(Self { name, authority, names: Names::Unix(PathBuf::from(path)) });
+            return Ok(Self { name, tls: None, names: Names::Unix(PathBuf::from(path)) });
         }
-        let hosts: Vec<String> = if let Some(host) = text.strip_prefix("dns:") {
+        let (entries, scheme): (Vec<&str>, _) = if let Some(host) = text.strip_prefix("dns:") {
             let host = host.strip_prefix("///").unwrap_or(host);
             if host.contains('/') {
                 return Err(refused(text, "names a DNS server: the system's resolver is asked"));
             }
-            vec![host.to_owned()]
+            (vec![host], None)
         } else {
             let list = text.strip_prefix("ipv4:").or_else(|| text.strip_prefix("ipv6:"));
-            list.unwrap_or(text).split(',').map(|host| host.trim().to_owned()).collect()
+            let list = list.unwrap_or(text).split(',').map(str::trim).collect();
+            let scheme = SCHEMES.iter().find(|scheme| text.starts_with(scheme.prefix));
+            (list, scheme)
         };
-        if hosts.len() > MAX_NAMES {
+        if entries.len() > MAX_NAMES {
             return Err(refused(text, "has more than 100 entries"));
         }
-        let authority = |host: &String| -> Result<Authority, Error> {
-            let read: Authority = host
-                .parse()
-                .map_err(|_| refused(text, "is not name:port, a list of them or unix:/path"))?;
-            match read.port_u16() {
-                Some(_) if !read.host().is_empty() && !host.contains('@') => Ok(read),
-                _ => Err(refused(text, "needs a name and a port, such as auth:50051")),
-            }
-        };
-        let mut authorities = hosts.iter().map(authority).collect::<Result<Vec<_>, _>>()?;
-        match authorities.is_empty() {
-            true => Err(refused(text, "is empty")),
-            false => {
-                Ok(Self { name, authority: authorities.swap_remove(0), names: Names::Hosts(hosts) })
-            }
-        }
+        let host = |entry: &&str| host(entry, scheme).map_err(|reason| refused(text, reason));
+        let hosts = entries.iter().map(host).collect::<Result<_, _>>()?;
+        Ok(Self { name, tls: scheme.map(|scheme| scheme.tls), names: Names::Hosts(hosts) })
     }
+}
+
+/// An entry of a list as `name:port`, where all entries have this scheme.
+fn host(entry: &str, scheme: Option<&Scheme>) -> Result<String, &'static str> {
+    let mut host = entry.to_owned();
+    if let Some(scheme) = scheme {
+        let rest = entry.strip_prefix(scheme.prefix);
+        let rest =
+            rest.ok_or("has entries of several kinds: all have http://, https:// or none")?;
+        host = rest.strip_suffix('/').unwrap_or(rest).to_owned();
+    }
+    let read = |host: &str| -> Result<Authority, &'static str> {
+        host.parse().map_err(|_| "is not name:port, a list of them or unix:/path")
+    };
+    let mut authority = read(&host)?;
+    if let (None, Some(scheme)) = (authority.port(), scheme) {
+        host = format!("{host}:{}", scheme.port);
+        authority = read(&host)?;
+    }
+    match authority.port_u16() {
+        Some(_) if !authority.host().is_empty() && !host.contains('@') => Ok(host),
+        _ => Err("needs a name and a port, such as auth:50051"),
+    }
+}
+
+fn called(authority: &Arc<str>, found: SocketAddr) -> Address {
+    Address { place: Place::Tcp(found), authority: Arc::clone(authority) }
 }
 
 impl fmt::Debug for Target {
@@ -165,6 +202,8 @@ mod tests {
             ("a:1, b:2", vec!["a:1", "b:2"]),
             ("ipv4:192.0.2.1:1,192.0.2.2:2", vec!["192.0.2.1:1", "192.0.2.2:2"]),
             ("[2001:db8::1]:1", vec!["[2001:db8::1]:1"]),
+            ("http://a:1,http://b/", vec!["a:1", "b:80"]),
+            ("https://a, https://[2001:db8::1]:1", vec!["a:443", "[2001:db8::1]:1"]),
         ] {
             let Names::Hosts(hosts) = read(text).names else { unreachable!("{text}") };
             assert_eq!(hosts, expected, "{text}");
@@ -173,7 +212,9 @@ mod tests {
             let Names::Unix(path) = read(text).names else { unreachable!("{text}") };
             assert_eq!(path, PathBuf::from("/run/auth.sock"), "{text}");
         }
-        assert_eq!(read("dns:///auth.ns.svc:50051").authority(), "auth.ns.svc:50051");
+        for (text, tls) in [("a:1", None), ("http://a", Some(false)), ("https://a", Some(true))] {
+            assert_eq!(read(text).speaks_tls(), tls, "{text}");
+        }
         assert!(read("a:1").can_change() && !read("127.0.0.1:1,[::1]:2").can_change());
     }
 
@@ -185,7 +226,13 @@ mod tests {
             "dns://1.1.1.1/auth:1",
             "unix:auth.sock",
             "a:1,,b:2",
-            "http://a:1",
+            "http://a:1,b:1",
+            "http://a:1,https://b:1",
+            "a:1,https://b:1",
+            "https://",
+            "https://a:1/path",
+            "https://u@a:1",
+            "ftp://a:1",
             "u@a:1",
         ] {
             let refused = text.parse::<Target>().unwrap_err().to_string();

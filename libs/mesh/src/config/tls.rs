@@ -26,11 +26,11 @@ pub struct TlsConfig {
     pub reload_interval: Duration,
 }
 
-/// The certificates of a client. With authorities for servers it speaks TLS and nothing else.
+/// The certificates of a client. With authorities for servers it speaks TLS and nothing else, but for servers whose address begins with `http://`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientTlsConfig {
-    /// File of the authorities that sign the certificates of servers (PEM). Read again when it changes, as are the others. Unset: no TLS.
+    /// File of the authorities that sign the certificates of servers (PEM). Read again when it changes, as are the others. Unset: those of the system where an address begins with `https://`, and no TLS elsewhere.
     pub ca_file: Option<PathBuf>,
     /// File of the client's own certificate with those that it is signed by (PEM), for servers that ask for one.
     pub certificate_file: Option<PathBuf>,

@@ -94,7 +94,7 @@ fn is_too_large(said: &str) -> bool {
 }
 
 /// The canonical name of a code.
-pub(super) const fn name(code: Code) -> &'static str {
+pub(crate) const fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -19,6 +19,10 @@ pub(super) fn check(parts: &[Part]) -> Result<(), Error> {
     let described = described()?;
     let mut mounted = BTreeSet::new();
     for part in parts {
+        let unknown = part.priorities.iter().find(|(rpc, _)| !part.rpcs.contains(rpc));
+        if let Some((rpc, _)) = unknown {
+            return Err(Error::Unknown((*rpc).to_owned()));
+        }
         for service in &part.services {
             if !mounted.insert(*service) {
                 return Err(Error::MountedTwice((*service).to_owned()));

@@ -15,7 +15,7 @@ use opentelemetry::{
 use super::stage::{Request, Response, Stage};
 
 /// W3C Trace Context. A text that is none is ignored, as its section 4.3 asks for.
-const HEADER: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
 pub(super) struct Trace<S> {
     next: S,

@@ -10,6 +10,7 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use rustls_native_certs::load_native_certs;
 
 use super::certificate::{Validity, validity};
 use crate::Error;
@@ -56,6 +57,14 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, Error> {
         roots.add(certificate).map_err(|error| refused(path, error.to_string()))?;
     }
     Ok(roots)
+}
+
+/// The authorities that this system trusts. One of them that cannot be read is no
+/// reason to trust none.
+pub(super) fn system_roots() -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    let (taken, _) = roots.add_parsable_certificates(load_native_certs().certs);
+    if taken == 0 { Err(Error::NoAuthorities) } else { Ok(roots) }
 }
 
 /// A number that changes with the content of the files, and with which of them

@@ -15,6 +15,7 @@ mod database;
 mod drain;
 mod ejection;
 mod health;
+mod keepalive;
 mod lifetime;
 mod limits;
 mod lines;

@@ -2,7 +2,11 @@
 
 use std::convert::Infallible;
 
-use countersign_mesh::{Error, Part, config::ServerConfig, server::Server};
+use countersign_mesh::{
+    Error, Part,
+    config::ServerConfig,
+    server::{Priority, Server},
+};
 use futures::future::{Pending, pending};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +63,17 @@ async fn a_rule_without_a_method_is_named() {
     const GONE: &str = "countersign.user.v1.ProfileService/PurgeProfile";
     let error = refusal(&[GET, LIST, UPDATE, GONE]).await;
     assert!(matches!(&error, Error::Undescribed(rpc) if rpc == GONE), "{error}");
+}
+
+#[tokio::test]
+async fn a_priority_of_nothing_that_is_served_is_named() {
+    const MISSPELT: &str = "countersign.user.v1.ProfileService/ListProfile";
+    let part = Part::new("user").service(guard(&[GET, LIST, UPDATE]).protect(Profiles));
+    let part = part.priority(Priority::Lowest, &[LIST, MISSPELT]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server::new(&ServerConfig::default()).part(part);
+    let error = server.serve(listener, CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(&error, Error::Unknown(rpc) if rpc == MISSPELT), "{error}");
 }
 
 #[tokio::test]

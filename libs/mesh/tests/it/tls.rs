@@ -211,6 +211,38 @@ async fn a_client_turns_away_a_server_of_another_name_or_authority() {
 }
 
 #[tokio::test]
+async fn each_of_a_list_has_a_certificate_of_its_own_name() {
+    let authority = Authority::new();
+    let named = Files::new(&authority, &[&authority]);
+    let numbered = Files::new(&authority, &[&authority]);
+    numbered.renew(authority.issue(|params| {
+        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+    }));
+    let ((one, _), (other, _)) = (server(named.server()).await, server(numbered.server()).await);
+    let (one, other) = (one.address.port(), other.address.port());
+    let config = ChannelConfig { tls: named.anonymous(), ..hurried() };
+    let to = |target: String| channel_to(target.parse().unwrap(), &config);
+    let both = to(format!("https://localhost:{one},https://127.0.0.1:{other}"));
+    until("both are trusted", || both.available() == 2).await;
+    let swapped = to(format!("https://localhost:{other},https://127.0.0.1:{one}"));
+    let refused = ask(&swapped, CALL).await.unwrap_err();
+    assert!(refused.message().contains("certificate not valid for name"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_address_says_whether_tls_is_spoken_whatever_the_settings_are_for() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, &[&authority]);
+    let (plain, _) = server(TlsConfig::default()).await;
+    let config = ChannelConfig { tls: files.anonymous(), ..hurried() };
+    let to = |scheme: &str| {
+        channel_to(format!("{scheme}://{}", plain.address).parse().unwrap(), &config)
+    };
+    ask(&to("http"), CALL).await.unwrap();
+    assert!(ask(&to("https"), CALL).await.is_err(), "it never falls back");
+}
+
+#[tokio::test]
 async fn bad_files_stop_the_start_with_a_sentence_that_names_them() {
     let authority = Authority::new();
     let files = Files::new(&authority, &[&authority]);

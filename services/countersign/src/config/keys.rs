@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use countersign_mesh::{Error, config::duration_in_range};
+use countersign_mesh::{Error, channel::Target, config::duration_in_range};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +12,15 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeysConfig {
-    /// Auth services to fetch the keys from, `http://HOST:PORT` or `https://HOST:PORT`; one that does not answer is passed over. Only a process without the auth service asks.
+    /// Auth services to fetch the keys from, `http://HOST:PORT` or `https://HOST:PORT`, all of one kind, called as `client` says; every address of a name is one. Only a process without the auth service asks.
     pub source: Vec<String>,
-    /// A PEM file with the authorities that sign the certificates of those with `https`. Unset: those of the system.
+    /// A PEM file with the authorities that sign the certificates of those with `https`. Unset: `client.tls.ca_file`, or else those of the system.
     pub ca_file: Option<PathBuf>,
     /// How often the keys are fetched, 1s to 1d: at most half of `auth.signing_keys.announce_period`, so that a fetch may fail once and no key is missed.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub refresh_interval: Duration,
-    /// How long one auth service may take to answer, 100ms to 1m.
+    /// How long a fetch may take with all its attempts, 100ms to 1m.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub timeout: Duration,
@@ -51,15 +51,21 @@ impl KeysConfig {
             let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
             rest.is_some_and(|host| !host.is_empty())
         };
-        match self.source.iter().find(|url| !host(url)) {
-            None => Ok(()),
-            Some(url) => Err(Error::OutOfRange {
-                key: key("source"),
-                reason: format!(
-                    "must name auth services as http://HOST:PORT or https://HOST:PORT, and has {url:?}"
-                ),
-            }),
+        let refused = |reason: String| Error::OutOfRange { key: key("source"), reason };
+        if let Some(url) = self.source.iter().find(|url| !host(url)) {
+            return Err(refused(format!(
+                "must name auth services as http://HOST:PORT or https://HOST:PORT, and has {url:?}"
+            )));
         }
+        match self.target() {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(refused(format!("cannot be used: {error}"))),
+        }
+    }
+
+    /// The auth services, as a channel calls them; `None` where there are none.
+    pub(crate) fn target(&self) -> Option<Result<Target, Error>> {
+        (!self.source.is_empty()).then(|| self.source.join(",").parse())
     }
 
     /// Checks that each key is known to who fetches before it signs.

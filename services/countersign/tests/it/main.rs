@@ -5,6 +5,7 @@
 mod apart;
 mod configuration;
 mod executable;
+mod health;
 mod place;
 mod policies;
 mod roles;

@@ -1,5 +1,7 @@
 //! Mounts the service behind the guard.
 
+use std::time::Duration;
+
 use countersign_events::Bus;
 use countersign_feed::{Feed, FeedOptions};
 use countersign_guard::Settings;
@@ -7,7 +9,7 @@ use countersign_types::Clock;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tonic::transport::{Endpoint, Server};
 
 use crate::{generated, store::Notes, v1};
 
@@ -26,7 +28,11 @@ pub async fn serve(
         environment: "development".to_owned(),
         ..Settings::default()
     };
-    let feed = Feed::new(settings, &FeedOptions::new([auth]), &bus, Clock::system())?;
+    let auth = Endpoint::from_shared(auth.to_owned())?
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .connect_lazy();
+    let feed = Feed::new(settings, auth, &FeedOptions::default(), &bus, Clock::system());
     let (schema, policies) = (generated::CEDAR_SCHEMA, generated::BASE_POLICIES);
     let guard = feed.guard().rules(generated::RULES).policies(schema, policies).build()?;
     let notes = Notes::default();
