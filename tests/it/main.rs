@@ -21,6 +21,7 @@ mod policies;
 mod pool;
 mod profiles;
 mod refresh;
+mod registration;
 mod replicas;
 mod rolling;
 mod secrets;

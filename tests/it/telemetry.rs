@@ -3,6 +3,7 @@
 
 use countersign_contracts::auth::v1::RegisterRequest;
 use countersign_tests::{Collector, Executable, PASSWORD, Process, RawCall, refusal};
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::{Code, Request};
@@ -87,7 +88,8 @@ async fn a_call_is_a_span_under_its_caller_and_its_statements_are_under_it() {
     assert_eq!(call.attribute("rpc.response.status_code"), "OK");
     assert!(!call.is_error());
     let statement = |told: &&countersign_tests::Told| {
-        told.place() == (TRACE.to_owned(), call.id()) && told.attribute("db.system") == "sqlite"
+        told.place() == (TRACE.to_owned(), call.id())
+            && told.attribute("db.system.name") == "sqlite"
     };
     let insert = collector.until(|spans| spans.iter().find(statement).cloned()).await;
     assert!(insert.keys().iter().all(|key| key.starts_with("db.")), "{:?}", insert.keys());
@@ -176,5 +178,21 @@ async fn the_lines_of_a_call_carry_its_trace() {
     register(&process).await;
     let line = logged(&process, |line| line["rpc.method"] == REGISTER).await;
     assert_eq!(line["span"]["trace.id"], TRACE);
+    assert_eq!(line["span"]["span.id"].as_str().map(str::len), Some(16));
+    assert_ne!(line["span"]["span.id"], CALLER, "its own span, not the caller's");
     assert_eq!(line["span"]["request.id"], line["request.id"]);
+}
+
+#[tokio::test]
+async fn the_lines_about_an_event_carry_the_trace_of_the_call_that_made_it() {
+    let folder = TempDir::new().unwrap();
+    let process = telling(&folder, &nowhere().await).start().await;
+    let file = folder.path().join("data/user.db");
+    let users = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
+    users.execute_unprepared("ALTER TABLE profiles RENAME TO gone").await.unwrap();
+    register(&process).await;
+    let line = logged(&process, |line| line["consumer"] == "user.profile_creation").await;
+    assert_eq!(line["span"]["trace.id"], TRACE);
+    assert_eq!(line["span"]["span.id"].as_str().map(str::len), Some(16));
+    assert_eq!(line["level"], "WARN");
 }

@@ -10,7 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Consumer, Error, Event, Follower, Following, JetStreamOptions, Nack, Receipt,
-    jetstream::JetStream, receipt::Refusal,
+    backlog::Backlog,
+    jetstream::JetStream,
+    messaging::{MessagingMeter, Way},
+    meter,
+    receipt::Refusal,
 };
 
 /// Carries events within this process or through a broker. Clones are the same bus.
@@ -21,6 +25,7 @@ struct Inner {
     road: Road,
     consumers: RwLock<Vec<Consumer>>,
     followings: RwLock<Vec<Following>>,
+    meter: MessagingMeter,
 }
 
 enum Road {
@@ -49,7 +54,8 @@ impl Bus {
     }
 
     fn on(road: Road) -> Self {
-        Self(Arc::new(Inner { road, consumers: RwLock::default(), followings: RwLock::default() }))
+        let (consumers, followings) = (RwLock::default(), RwLock::default());
+        Self(Arc::new(Inner { road, consumers, followings, meter: MessagingMeter::new() }))
     }
 
     /// Adds a consumer. All consumers of a process subscribe before its relays
@@ -63,6 +69,7 @@ impl Bus {
     /// every event.
     pub fn follow(&self, follower: Follower) -> Following {
         let following = Following::new(follower, matches!(self.0.road, Road::Memory(_)));
+        meter::watch_staleness(&following);
         let mut followings = self.0.followings.write().unwrap_or_else(PoisonError::into_inner);
         followings.push(following.clone());
         following
@@ -121,13 +128,35 @@ impl Bus {
         event: &Event,
         before: Option<i64>,
     ) -> Result<Receipt, Refusal> {
-        match &self.0.road {
-            Road::Memory(_) => {
-                self.apply(event);
-                self.deliver(event).await.map_err(Refusal::Later)?;
-                Ok(Receipt::default())
+        let way = match &self.0.road {
+            Road::Memory(_) => Way::within(event),
+            Road::JetStream(jetstream) => jetstream.way(event),
+        };
+        let sending = self.0.meter.send(&way, event);
+        let event = sending.stamped(event);
+        let carrying = async {
+            match &self.0.road {
+                Road::Memory(_) => {
+                    self.apply(&event);
+                    self.deliver(&event).await.map_err(Refusal::Later)?;
+                    Ok(Receipt::default())
+                }
+                Road::JetStream(jetstream) => jetstream.publish(&event, before).await,
             }
-            Road::JetStream(jetstream) => jetstream.publish(event, before).await,
+        };
+        let carried = sending.scope(carrying).await;
+        sending.end(carried.as_ref().err().map(Refusal::word));
+        carried
+    }
+
+    /// In memory, an event that waits in an outbox is what its consumers lag
+    /// behind: nothing is kept on the way.
+    pub(crate) fn lags_behind(&self, source: &'static str, backlog: &Backlog) {
+        if matches!(self.0.road, Road::Memory(_)) {
+            for consumer in self.consumers(|_| true) {
+                let waiting = backlog.count(|kind| consumer.takes(kind));
+                consumer.lags(Some(source), waiting);
+            }
         }
     }
 

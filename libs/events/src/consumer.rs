@@ -5,11 +5,14 @@ use std::{collections::BTreeSet, fmt, panic::AssertUnwindSafe, sync::Arc, time::
 
 use countersign_types::{Code, Fault, Timestamp};
 use futures::{FutureExt as _, future::BoxFuture};
-use opentelemetry::context::FutureExt as _;
 use sea_orm::DbBackend;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backoff, Error, Event, Nack, Outbox, Unit, dead, inbox, meter::ConsumerMeter, trace};
+use crate::{
+    Backoff, Error, Event, Nack, Outbox, Unit, dead, inbox,
+    messaging::{MessagingMeter, Way},
+    meter::ConsumerMeter,
+};
 
 /// Requeued dead letters taken in one step.
 const REDELIVERY_BATCH: u64 = 16;
@@ -66,6 +69,7 @@ struct Inner {
     handler: Box<dyn Handler>,
     options: ConsumerOptions,
     meter: ConsumerMeter,
+    messaging: MessagingMeter,
 }
 
 /// Why one try came to nothing.
@@ -94,6 +98,7 @@ impl Consumer {
             handler: Box::new(handler),
             options,
             meter: ConsumerMeter::new(name),
+            messaging: MessagingMeter::new(),
         }))
     }
 
@@ -131,7 +136,22 @@ impl Consumer {
     /// # Errors
     /// [`Nack`]: deliver it again.
     pub async fn deliver(&self, event: &Event) -> Result<(), Nack> {
-        let refusal = match self.try_once(event).await {
+        self.deliver_by(&Way::within(event), event).await
+    }
+
+    /// As [`Consumer::deliver`], for an event that came by this way.
+    pub(crate) async fn deliver_by(&self, way: &Way, event: &Event) -> Result<(), Nack> {
+        let processing = self.0.messaging.process(way, self.0.name, event);
+        let settling = async {
+            let tried = self.try_once(event).await;
+            processing.end(tried.as_ref().err().map(Failure::word));
+            self.settle(event, tried).await
+        };
+        processing.scope(settling).await
+    }
+
+    async fn settle(&self, event: &Event, tried: Result<(), Failure>) -> Result<(), Nack> {
+        let refusal = match tried {
             Ok(()) => return Ok(()),
             Err(Failure::Refused(refusal)) => refusal,
             Err(Failure::Away { retry_after, reason }) => {
@@ -148,6 +168,12 @@ impl Consumer {
                 Err(Nack { retry_after: None })
             }
         }
+    }
+
+    /// So many events, of this service where they are of one alone, are still to
+    /// be settled.
+    pub(crate) fn lags(&self, source: Option<&'static str>, events: u64) {
+        self.0.meter.lag(source, events);
     }
 
     /// Gives up at once what cannot be delivered: it becomes a dead letter.
@@ -185,22 +211,36 @@ impl Consumer {
         let db = self.0.outbox.db();
         let mut settled = 0;
         for event in dead::requeued(db, self.0.name, REDELIVERY_BATCH).await? {
-            match self.redeliver(&event).await {
-                Ok(()) => settled += 1,
-                Err(Failure::Refused(refusal)) => {
-                    self.0.meter.failed();
-                    self.warn(&event, &refusal, "requeued event failed again");
-                    dead::failed_again(db, self.0.name, event.id, &refusal, self.now()).await?;
-                    settled += 1;
-                }
-                Err(Failure::Away { reason, .. }) => {
-                    self.warn(&event, &reason, "requeued event cannot be handled now");
-                    // To the end of the queue: it must not hold up the others.
-                    dead::requeue(db, self.0.name, event.id, self.now()).await?;
-                }
+            let processing = self.0.messaging.process(&Way::within(&event), self.0.name, &event);
+            let redelivering = async {
+                let tried = self.redeliver(&event).await;
+                processing.end(tried.as_ref().err().map(Failure::word));
+                self.settle_again(&event, tried).await
+            };
+            settled += usize::from(processing.scope(redelivering).await?);
+        }
+        self.0.meter.letters(dead::lying(db, self.0.name).await?);
+        Ok(settled)
+    }
+
+    /// What becomes of a letter that was delivered again; whether it is settled.
+    async fn settle_again(&self, event: &Event, tried: Result<(), Failure>) -> Result<bool, Error> {
+        let (db, name) = (self.0.outbox.db(), self.0.name);
+        match tried {
+            Ok(()) => Ok(true),
+            Err(Failure::Refused(refusal)) => {
+                self.0.meter.failed();
+                self.warn(event, &refusal, "requeued event failed again");
+                dead::failed_again(db, name, event.id, &refusal, self.now()).await?;
+                Ok(true)
+            }
+            Err(Failure::Away { reason, .. }) => {
+                self.warn(event, &reason, "requeued event cannot be handled now");
+                // To the end of the queue: it must not hold up the others.
+                dead::requeue(db, name, event.id, self.now()).await?;
+                Ok(false)
             }
         }
-        Ok(settled)
     }
 
     /// Looks for requeued dead letters every
@@ -249,8 +289,7 @@ impl Consumer {
 
     async fn handle(&self, unit: &Unit, event: &Event) -> Result<(), Failure> {
         // A panic must not end the relay that delivers to everybody.
-        let context = trace::of_delivery(event, self.0.name);
-        let handling = self.0.handler.handle(unit, event).with_context(context);
+        let handling = self.0.handler.handle(unit, event);
         let handled = AssertUnwindSafe(handling).catch_unwind().await;
         match handled {
             Ok(Ok(())) => Ok(()),
@@ -291,6 +330,16 @@ impl Consumer {
             error = reason,
             "{message}"
         );
+    }
+}
+
+impl Failure {
+    /// As measures and spans name it (`error.type`).
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Away { .. } => "unavailable",
+            Self::Refused(_) => "refused",
+        }
     }
 }
 

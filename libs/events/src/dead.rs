@@ -6,12 +6,16 @@ use sea_orm::{
     QuerySelect, Set,
     sea_query::{Expr, OnConflict, Query},
 };
+use uuid::Uuid;
 
 use crate::{
     Event,
     entity::{attempt, dead_letter},
     inbox,
 };
+
+/// Letters that are counted.
+const MOST: u64 = 1000;
 
 /// An event that a consumer gave up on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +136,19 @@ pub(crate) async fn requeued(
         .all(db)
         .await?;
     Ok(rows.into_iter().map(Event::from).collect())
+}
+
+/// How many dead letters a consumer has; from [`MOST`] on it is many.
+pub(crate) async fn lying(db: &impl ConnectionTrait, consumer: &str) -> Result<u64, DbErr> {
+    dead_letter::Entity::find()
+        .select_only()
+        .column(dead_letter::Column::EventId)
+        .filter(dead_letter::Column::Consumer.eq(consumer))
+        .limit(MOST)
+        .into_tuple::<Uuid>()
+        .all(db)
+        .await
+        .map(|letters| u64::try_from(letters.len()).unwrap_or(MOST))
 }
 
 /// Takes a requeued letter away; false where it is not there any more.

@@ -33,6 +33,7 @@ struct Inner {
     /// When the stream was last heard of, by two clocks: to measure with, and
     /// to read on from.
     heard: Mutex<Option<(Instant, Timestamp)>>,
+    since: Instant,
     /// There is nothing to lose, so nothing to be late with.
     at_once: bool,
 }
@@ -69,7 +70,8 @@ impl Following {
     /// `at_once` where events are applied by who publishes them.
     pub(crate) fn new(follower: Follower, at_once: bool) -> Self {
         let caught_up = watch::Sender::new(at_once);
-        Self(Arc::new(Inner { follower, caught_up, heard: Mutex::default(), at_once }))
+        let (heard, since) = (Mutex::default(), Instant::now());
+        Self(Arc::new(Inner { follower, caught_up, heard, since, at_once }))
     }
 
     /// The follower's name.
@@ -97,6 +99,12 @@ impl Following {
         }
         let heard = *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.map(|(when, _)| when.elapsed())
+    }
+
+    /// As [`Following::staleness`]; where there was no sign of life yet, how long
+    /// it has been waited for.
+    pub(crate) fn silence(&self) -> Duration {
+        self.staleness().unwrap_or_else(|| self.0.since.elapsed())
     }
 
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {

@@ -43,7 +43,8 @@ use self::link::{Connection, Link};
 pub use self::options::JetStreamOptions;
 pub(crate) use self::window::Window;
 use crate::{
-    Backoff, Consumer, Error, Event, Following, Nack, Receipt, meter::RoadMeter, receipt::Refusal,
+    Backoff, Consumer, Error, Event, Following, Nack, Receipt, messaging::Way, meter::RoadMeter,
+    receipt::Refusal,
 };
 
 /// Waits between tries of what needs the broker.
@@ -134,6 +135,12 @@ impl JetStream {
         }
     }
 
+    /// The way of such events, for spans and measures.
+    pub(crate) fn way(&self, event: &Event) -> Way {
+        let destination = self.options.destination(&event.source, &event.kind);
+        Way { system: "nats", destination }
+    }
+
     /// Tells whoever listens now; nobody waits, nothing is kept.
     pub(crate) async fn announce(&self, event: &Event) {
         if !self.link.borrow().connected {
@@ -159,6 +166,9 @@ impl JetStream {
     ) {
         let mut tasks = JoinSet::new();
         for consumer in consumers {
+            let (road, watched) = (Arc::clone(&self), consumer.clone());
+            let watching = cancel.clone();
+            tasks.spawn(async move { road.watch_lag(&watched, &watching).await });
             let (road, cancel) = (Arc::clone(&self), cancel.clone());
             tasks.spawn(async move {
                 let pull = || road.pull(&consumer, &cancel);

@@ -14,6 +14,7 @@
 //! data: the tables of this crate are kept, listed and copied as they are.
 
 pub mod admin;
+mod backlog;
 mod backoff;
 mod bus;
 mod claim;
@@ -27,6 +28,7 @@ mod inbox;
 mod jetstream;
 mod lane;
 mod listen;
+mod messaging;
 mod meter;
 mod migration;
 mod outbox;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use countersign_types::{Clock, EventId, Timestamp};
+use opentelemetry::context::FutureExt;
 use prost::{Message, Name};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, Set,
@@ -15,6 +16,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict, Query},
 };
 use tokio::sync::Notify;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -70,7 +72,8 @@ impl Outbox {
         // transaction open that it does not know of, and whoever has it next
         // would be told of commits that never are.
         let db = self.0.db.clone();
-        let begin = tokio::spawn(async move { db.begin_with_options(options).await });
+        let begin = async move { db.begin_with_options(options).await };
+        let begin = tokio::spawn(begin.in_current_span().with_current_context());
         let txn = begin.await.map_err(|_| Error::Interrupted)??;
         Ok(Unit { txn, outbox: self.clone(), appended: Mutex::default() })
     }
@@ -225,7 +228,7 @@ impl Unit {
         let events = appended.into_inner().unwrap_or_else(PoisonError::into_inner);
         // The engine finishes a commit whose future was dropped: what follows
         // from it must not hang on that future either.
-        let commit = tokio::spawn(async move {
+        let commit = async move {
             txn.commit().await?;
             then(&events);
             if !events.is_empty() {
@@ -233,7 +236,8 @@ impl Unit {
                 outbox.notifier().tell(&outbox);
             }
             Ok(events)
-        });
+        };
+        let commit = tokio::spawn(commit.in_current_span().with_current_context());
         commit.await.map_err(|_| Error::Interrupted)?
     }
 

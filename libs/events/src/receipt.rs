@@ -25,3 +25,13 @@ pub(crate) enum Refusal {
     /// Any event: the road is closed.
     Away,
 }
+
+impl Refusal {
+    /// As measures and spans name it (`error.type`).
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Later(_) => "refused",
+            Self::Away => "unavailable",
+        }
+    }
+}

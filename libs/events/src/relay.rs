@@ -7,13 +7,14 @@ use std::{fmt, time::Duration};
 use countersign_types::Timestamp;
 use futures::{StreamExt, stream};
 use sea_orm::DbBackend;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::options::RelayOptions;
 use crate::{
     Backoff, Bus, Error, Event, Outbox, Receipt,
+    backlog::Backlog,
     claim::{self, Claimed},
     lane, listen,
     meter::{RelayMeter, SweepMeter},
@@ -68,7 +69,7 @@ impl Relay {
         if options.listen {
             outbox.notifier().turn_on();
         }
-        let (meter, sweep_meter) = (RelayMeter::new(), SweepMeter::new());
+        let (meter, sweep_meter) = (RelayMeter::new(), SweepMeter::new(outbox.source()));
         let turns = Turns::default();
         Self { outbox, bus, options, claimant, turns, meter, sweep_meter }
     }
@@ -116,15 +117,40 @@ impl Relay {
         Ok(swept)
     }
 
-    /// Publishes, prunes and sweeps until `cancel`, then ends with the events in hand.
+    /// Measures what waits in the outbox: how much, and for how long.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn sample_step(&self) -> Result<(), Error> {
+        let backlog = Backlog::of(self.outbox.db()).await?;
+        let (source, now) = (self.outbox.source(), self.outbox.clock().now());
+        self.meter.backlog(source, backlog.count(|_| true), backlog.age(now));
+        self.bus.lags_behind(source, &backlog);
+        Ok(())
+    }
+
+    /// Publishes, prunes, sweeps and samples until `cancel`, then ends with the events in hand.
     pub async fn run(self, cancel: CancellationToken) {
         let postgres = self.outbox.db().get_database_backend() == DbBackend::Postgres;
         tokio::select! {
             () = self.publish_all(&cancel) => {}
             () = listen::run(&self.outbox), if postgres && self.options.listen => {}
+            () = self.sample_all() => {}
         }
         if let Err(error) = claim::release(self.outbox.db(), self.claimant).await {
             tracing::debug!(error = %error, relay = ?self.outbox, "claims run out by themselves");
+        }
+    }
+
+    /// Beside the rest: what hangs there shall be seen.
+    async fn sample_all(&self) {
+        let mut due = tokio::time::interval(self.options.sample_interval);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            if let Err(error) = self.sample_step().await {
+                tracing::debug!(error = %error, relay = ?self.outbox, "nobody knows what waits");
+            }
         }
     }
 

@@ -56,11 +56,14 @@ impl Recorder {
         let counter = |name, description| {
             meter.u64_counter(name).with_description::<&str>(description).build()
         };
+        let dropped = counter("countersign.guard.dropped_denials", "denials without room");
+        // There from the start: an increase is seen from the first one on.
+        dropped.add(0, &[]);
         Self {
             decisions: counter("countersign.guard.decisions", "decisions of the policies"),
             tokens: counter("countersign.guard.tokens", "access tokens by how they were looked up"),
             unknown: counter("countersign.guard.unknown_rpcs", "calls of RPCs without a rule"),
-            dropped: counter("countersign.guard.dropped_denials", "denials without room"),
+            dropped,
             policy_errors: counter(
                 "countersign.guard.policy_errors",
                 "policies that failed to evaluate; any is a reason to look",

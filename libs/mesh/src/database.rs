@@ -60,7 +60,8 @@ pub async fn connect(config: &DatabaseConfig, url: &str) -> Result<DatabaseConne
         .acquire_timeout(config.acquire_timeout)
         .connect_timeout(config.acquire_timeout)
         .sqlx_logging(false)
-        .record_stmt_in_spans(false);
+        // Without its values, and only to tell which table it is about.
+        .record_stmt_in_spans(true);
     let target = match url.strip_prefix("sqlite:") {
         Some(":memory:") => {
             in_memory(config, &mut options);

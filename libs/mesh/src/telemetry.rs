@@ -8,6 +8,7 @@
 mod collector;
 mod metrics;
 mod scrape;
+mod statements;
 mod traces;
 
 use std::time::Duration;

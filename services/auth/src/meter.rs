@@ -1,11 +1,21 @@
 //! What an operator watches. Labels are fixed words of this program, never ids
 //! or addresses.
 
-use opentelemetry::{KeyValue, global, metrics::Counter};
+use std::time::Duration;
+
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram, UpDownCounter},
+};
 
 use crate::Error;
 
 const SCOPE: &str = "countersign.auth";
+
+/// How a login or a refresh can come out.
+const LOGINS: [&str; 8] =
+    ["success", "invalid", "bad_credentials", "pending", "disabled", "throttled", "busy", "failed"];
+const REFRESHES: [&str; 6] = ["success", "invalid", "reused", "ended", "disabled", "failed"];
 
 /// Counts how logins and refreshes come out.
 pub(crate) struct Meter {
@@ -13,10 +23,43 @@ pub(crate) struct Meter {
     refreshes: Counter<u64>,
 }
 
+/// Measures how busy the threads are that hash.
+pub(crate) struct HashingMeter {
+    waiting: UpDownCounter<i64>,
+    wait: Histogram<f64>,
+}
+
+impl HashingMeter {
+    pub(crate) fn new() -> Self {
+        let meter = global::meter(SCOPE);
+        let waiting = meter
+            .i64_up_down_counter("countersign.auth.hashing.waiting")
+            .with_unit("{hash}")
+            .with_description("password hashes that wait for a thread")
+            .build();
+        waiting.add(0, &[]);
+        let wait = meter
+            .f64_histogram("countersign.auth.hashing.wait")
+            .with_unit("s")
+            .with_description("how long password hashes wait for a thread")
+            .build();
+        Self { waiting, wait }
+    }
+
+    pub(crate) fn queued(&self) {
+        self.waiting.add(1, &[]);
+    }
+
+    pub(crate) fn taken(&self, waited: Duration) {
+        self.waiting.add(-1, &[]);
+        self.wait.record(waited.as_secs_f64(), &[]);
+    }
+}
+
 impl Meter {
     pub(crate) fn new() -> Self {
         let meter = global::meter(SCOPE);
-        Self {
+        let meter = Self {
             logins: meter
                 .u64_counter("countersign.auth.logins")
                 .with_description("logins by their outcome")
@@ -25,7 +68,15 @@ impl Meter {
                 .u64_counter("countersign.auth.refreshes")
                 .with_description("refreshes by their outcome")
                 .build(),
+        };
+        // There from the start: an increase is seen from the first one on.
+        for outcome in LOGINS {
+            meter.logins.add(0, &[KeyValue::new("outcome", outcome)]);
         }
+        for outcome in REFRESHES {
+            meter.refreshes.add(0, &[KeyValue::new("outcome", outcome)]);
+        }
+        meter
     }
 
     pub(crate) fn login<T>(&self, result: &Result<T, Error>) {

@@ -52,6 +52,9 @@ pub struct JetStreamOptions {
     pub reconcile: bool,
     /// The most time that one request to the broker may take.
     pub request_timeout: Duration,
+    /// How often the broker is asked how far each consumer is behind, which is
+    /// measured.
+    pub sample_interval: Duration,
 }
 
 impl JetStreamOptions {
@@ -74,6 +77,7 @@ impl JetStreamOptions {
             parallel: 4,
             reconcile: false,
             request_timeout: Duration::from_secs(5),
+            sample_interval: Duration::from_secs(10),
         }
     }
 
@@ -84,7 +88,12 @@ impl JetStreamOptions {
 
     /// The subject of one aggregate's events of a kind.
     pub(crate) fn subject(&self, source: &str, kind: &str, aggregate: Uuid) -> String {
-        format!("{}.events.{source}.{kind}.{aggregate}", self.subject_prefix)
+        format!("{}.{aggregate}", self.destination(source, kind))
+    }
+
+    /// Where a service's events of a kind go, whatever they happened to.
+    pub(crate) fn destination(&self, source: &str, kind: &str) -> String {
+        format!("{}.events.{source}.{kind}", self.subject_prefix)
     }
 
     /// The subjects of all events of a kind.

@@ -21,7 +21,7 @@ use super::{
     lanes::{Delivery, Lanes},
     setup,
 };
-use crate::{Consumer, Error, Nack};
+use crate::{Consumer, Error, Nack, messaging::Way};
 
 /// How long a request for events stays with the broker.
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
@@ -66,7 +66,8 @@ impl JetStream {
             while running.len() < parallel
                 && let Some(delivery) = lanes.next()
             {
-                running.spawn(handle(Arc::clone(&self.hands), consumer.clone(), delivery));
+                let (hands, way) = (Arc::clone(&self.hands), self.way(&delivery.event));
+                running.spawn(handle(hands, consumer.clone(), way, delivery));
             }
             // Half empty is worth a request; with a batch open it never exceeds `most`.
             if batch.is_none() && lanes.len() <= most / 2 && Instant::now() >= pull_after {
@@ -130,13 +131,18 @@ impl JetStream {
 }
 
 /// Delivers one event and answers the broker.
-async fn handle(hands: Arc<Semaphore>, consumer: Consumer, delivery: Arc<Delivery>) -> Handled {
+async fn handle(
+    hands: Arc<Semaphore>,
+    consumer: Consumer,
+    way: Way,
+    delivery: Arc<Delivery>,
+) -> Handled {
     // It is never closed.
     let hand = hands.acquire().await;
     let event = &delivery.event;
     let outcome = match &delivery.malformed {
         Some(reason) => consumer.bury(event, reason).await,
-        None if consumer.takes(&event.kind) => consumer.deliver(event).await,
+        None if consumer.takes(&event.kind) => consumer.deliver_by(&way, event).await,
         None if delivery.delivered < UNKNOWN_DELIVERIES => {
             Err(Nack { retry_after: Some(UNKNOWN_WAIT) })
         }

@@ -32,11 +32,14 @@ pub struct RelayOptions {
     pub listen: bool,
     /// How often the outbox is compared with the stream.
     pub sweep_interval: Duration,
+    /// How often the outbox is looked at for what waits there, which is measured.
+    pub sample_interval: Duration,
 }
 
 impl Default for RelayOptions {
     /// 128 rows, a look every 5 s, rows kept for 7 days and pruned every 10
-    /// minutes, claims of 5 s, 64 publishes at once, a sweep every minute.
+    /// minutes, claims of 5 s, 64 publishes at once, a sweep every minute, a
+    /// sample every 10 s.
     /// With 15 s of [`crate::ConsumerOptions::redelivery_interval`] an idle
     /// process of two services stays under one query a second.
     fn default() -> Self {
@@ -50,6 +53,7 @@ impl Default for RelayOptions {
             parallel: 64,
             listen: true,
             sweep_interval: Duration::from_mins(1),
+            sample_interval: Duration::from_secs(10),
         }
     }
 }

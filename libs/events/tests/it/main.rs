@@ -15,6 +15,7 @@ mod dead;
 mod deliver;
 mod follow;
 mod measure;
+mod measured;
 mod migrate;
 mod nats;
 mod order;

@@ -18,7 +18,10 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::{Layer, filter::filter_fn};
 
-use super::collector::{Collector, Failures};
+use super::{
+    collector::{Collector, Failures},
+    statements::{self, STATEMENT},
+};
 use crate::{
     config::TelemetryConfig,
     logs::{self, Layers},
@@ -32,9 +35,10 @@ const MAX_ATTRIBUTES: u32 = 32;
 
 /// What leaves the process of a span. A library's span may hold the text of a
 /// database, and that may hold an address: so nothing leaves that is not named.
-const ATTRIBUTES: [&str; 18] = [
-    "db.operation",
-    "db.system",
+const ATTRIBUTES: [&str; 19] = [
+    "db.collection.name",
+    "db.operation.name",
+    "db.system.name",
     "error.type",
     "messaging.consumer.group.name",
     "messaging.destination.name",
@@ -52,9 +56,6 @@ const ATTRIBUTES: [&str; 18] = [
     "server.address",
     "server.port",
 ];
-
-/// What the spans of statements are called.
-const STATEMENT: &str = "sea_orm.";
 
 /// Statements belong to the trace of what asked for them. Those of nobody, such
 /// as a relay that looks for work, are no trace of their own.
@@ -135,6 +136,7 @@ impl ShouldSample for Asked {
 impl Export for Discreet {
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         for span in &mut batch {
+            statements::rename(span);
             span.attributes.retain(|attribute| ATTRIBUTES.contains(&attribute.key.as_str()));
             if let Status::Error { description } = &mut span.status {
                 *description = "".into();

@@ -9,7 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -19,6 +19,7 @@ use super::{Hasher, Password, Verdict, memory::Memory};
 use crate::{
     Error,
     config::HashingConfig,
+    meter::HashingMeter,
     network::{Network, Origin},
 };
 
@@ -43,11 +44,13 @@ struct Shared {
     share: usize,
     queue: Mutex<Queue>,
     wake: Condvar,
+    meter: HashingMeter,
 }
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<(Network, Job)>,
+    /// With the time since when each waits.
+    jobs: VecDeque<(Network, Instant, Job)>,
     /// How many of them are of each network that has any.
     waiting: HashMap<Network, usize>,
     closed: bool,
@@ -65,6 +68,7 @@ impl HashingPool {
             share: config.network_queue(),
             queue: Mutex::default(),
             wake: Condvar::new(),
+            meter: HashingMeter::new(),
         });
         // Made first: where a thread can not be had, dropping it stops the others.
         let pool = Self(Arc::new(Handle { shared: Arc::clone(&shared) }));
@@ -137,8 +141,9 @@ impl Shared {
             return Err(Error::HashingBusy);
         }
         queue.waiting.insert(network, waiting + 1);
-        queue.jobs.push_back((network, job));
+        queue.jobs.push_back((network, Instant::now(), job));
         drop(queue);
+        self.meter.queued();
         self.wake.notify_one();
         Ok(())
     }
@@ -157,7 +162,9 @@ impl Shared {
     fn next(&self, memory: &mut Memory) -> Option<Job> {
         let mut queue = self.queue.lock();
         loop {
-            if let Some(job) = queue.pop() {
+            if let Some((since, job)) = queue.pop() {
+                drop(queue);
+                self.meter.taken(since.elapsed());
                 return Some(job);
             }
             if queue.closed {
@@ -173,13 +180,13 @@ impl Shared {
 }
 
 impl Queue {
-    fn pop(&mut self) -> Option<Job> {
-        let (network, job) = self.jobs.pop_front()?;
+    fn pop(&mut self) -> Option<(Instant, Job)> {
+        let (network, since, job) = self.jobs.pop_front()?;
         match self.waiting.get_mut(&network) {
             Some(waiting) if *waiting > 1 => *waiting -= 1,
             _ => drop(self.waiting.remove(&network)),
         }
-        Some(job)
+        Some((since, job))
     }
 }
 

@@ -1,7 +1,12 @@
 //! The pool's bounds, and what its hashes verify.
 
-use std::{io::Write, sync::mpsc};
+use std::{
+    io::Write,
+    sync::{OnceLock, mpsc},
+};
 
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::Registry;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -97,8 +102,30 @@ fn a_short_pepper_is_refused() {
     assert!(matches!(Pepper::read(file.path()), Err(Error::PepperLength(_))));
 }
 
+/// What is measured, as an operator sees it. The tests of this program share it.
+fn measured(name: &str) -> f64 {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    let registry = REGISTRY.get_or_init(|| {
+        let registry = Registry::new();
+        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone());
+        let provider = SdkMeterProvider::builder().with_reader(reader.build().unwrap()).build();
+        opentelemetry::global::set_meter_provider(provider);
+        registry
+    });
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    family.map_or(0.0, |family| {
+        let metric = &family.get_metric()[0];
+        metric.get_gauge().get_value() + metric.get_histogram().get_sample_count() as f64
+    })
+}
+
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_recovers() {
+async fn a_full_queue_is_seen_refuses_at_once_and_recovers() {
+    const WAIT: &str = "countersign_auth_hashing_wait_seconds";
+    const WAITING: &str = "countersign_auth_hashing_waiting";
+    // Before the pool: its meter takes the provider that is there.
+    let waits = measured(WAIT);
     let pool = pool(&CHEAP);
     let (release, released) = mpsc::channel::<()>();
     let (began, has_begun) = mpsc::channel::<()>();
@@ -120,6 +147,7 @@ async fn a_full_queue_refuses_at_once_and_recovers() {
         assert!(futures::poll!(place).is_pending());
     }
     assert!(matches!(pool.hash(ANY, password("three")).await, Err(Error::HashingBusy)));
+    assert!(measured(WAITING) >= 2.0);
 
     release.send(()).unwrap();
     blocked.await.unwrap().unwrap();
@@ -127,6 +155,7 @@ async fn a_full_queue_refuses_at_once_and_recovers() {
         assert!(place.await.is_ok());
     }
     assert!(pool.hash(ANY, password("four")).await.is_ok());
+    assert!(measured(WAIT) >= waits + 4.0);
 }
 
 #[tokio::test]

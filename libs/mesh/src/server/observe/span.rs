@@ -1,7 +1,10 @@
 //! The span of a call, under that of the caller where there is one, as the
 //! semantic conventions for gRPC name it.
 
-use opentelemetry::{Context, TraceId, trace::TraceContextExt};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt},
+};
 use tonic::Code;
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -24,16 +27,18 @@ impl CallSpan {
             error.r#type = Empty,
             request.id = request.headers().get(HEADER).and_then(|id| id.to_str().ok()),
             trace.id = Empty,
+            span.id = Empty,
         );
         if !span.is_disabled() {
             let caller = Context::current();
-            let given = caller.span().span_context().trace_id();
+            let given = caller.span().span_context().clone();
             // Refused only where nobody collects spans.
             let _ = span.set_parent(caller);
-            let own = span.context().span().span_context().trace_id();
-            let known = [own, given].into_iter().find(|id| *id != TraceId::INVALID);
-            if let Some(id) = known {
-                span.record("trace.id", tracing::field::display(id));
+            let own = span.context().span().span_context().clone();
+            let known = [own, given].into_iter().find(SpanContext::is_valid);
+            if let Some(here) = known {
+                span.record("trace.id", tracing::field::display(here.trace_id()));
+                span.record("span.id", tracing::field::display(here.span_id()));
             }
         }
         Self(span)
