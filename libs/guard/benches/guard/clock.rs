@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 21;
 
-/// Seconds that each takes, the median of rounds of `count`.
+/// Microseconds that each takes, the median of rounds of `count`.
 pub fn in_turn<const N: usize>(count: u32, mut things: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut rounds: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (thing, taken) in things.iter_mut().zip(&mut rounds) {
             let began = Instant::now();
             (0..count).for_each(|_| thing());
-            taken.push(began.elapsed().as_secs_f64() / f64::from(count));
+            taken.push(began.elapsed().as_secs_f64() * 1e6 / f64::from(count));
         }
     }
     rounds.map(median)
@@ -20,8 +20,4 @@ pub fn in_turn<const N: usize>(count: u32, mut things: [&mut dyn FnMut(); N]) ->
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap()
-}
-
-pub fn micros(seconds: f64) -> f64 {
-    seconds * 1e6
 }
