@@ -38,7 +38,7 @@ pub use process::{Edition, Executable, Process, set_mode};
 pub use proxy::{Proxy, Weather};
 pub use raw::RawCall;
 pub use refusal::{Refusal, refusal};
-pub use tls::{Authority, Identity, tls_front};
+pub use tls::{Authority, Identity, tls_client_front, tls_front};
 
 /// Runs tests on every topology: each is an `async fn` that takes a
 /// [`Topology`], and becomes three tests whose names show theirs.

@@ -12,8 +12,8 @@ use crate::{
     options::{self, Attribute, Kind, Policy},
 };
 
-/// Entity types that the generated Cedar schema has anyway.
-const RESERVED: [&str; 3] = ["User", "Role", "Service"];
+/// Types that the generated Cedar schema has anyway.
+const RESERVED: [&str; 4] = ["User", "Role", "Service", "CallContext"];
 /// What `max_staleness` can be: while all is well, news are under 3 s old.
 const STALENESS: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3600);
 

@@ -1,12 +1,13 @@
 //! The Cedar schema over which policies are written: one action for each RPC
-//! that has a policy rule, one entity type for each declared resource.
+//! that has a policy rule, one entity type for each declared resource. What is
+//! known of a call is the same for all.
 
 use std::fmt::Write as _;
 
 use crate::rules::{Access, Contract};
 
-/// What the guard supplies about a caller.
-const PRINCIPAL: &str = "\
+/// What the guard supplies about a caller and the connection.
+const SUPPLIED: &str = "\
 entity Role;
 entity User in [Role] {
   // Seconds since the Unix epoch.
@@ -19,11 +20,20 @@ entity User in [Role] {
   tenant: String,
 };
 entity Service;
+type CallContext = {
+  // Who is at the other end of the connection, by a verified certificate.
+  peer: {
+    // Its names: URIs, such as a SPIFFE id, and names of hosts. Empty without one.
+    names: Set<String>,
+    // Its SPIFFE id, where it has exactly one.
+    spiffe_id?: String,
+  },
+};
 ";
 
 /// The schema in Cedar's own syntax.
 pub(crate) fn text(contract: &Contract) -> String {
-    let mut text = PRINCIPAL.to_owned();
+    let mut text = SUPPLIED.to_owned();
     for (kind, attributes) in &contract.resources {
         let _ = write!(text, "entity {kind} {{");
         for attribute in attributes {
@@ -40,7 +50,7 @@ pub(crate) fn text(contract: &Contract) -> String {
         };
         let _ = writeln!(
             text,
-            "action {rpc:?} appliesTo {{ principal: [User], resource: [{resource}], context: {{}} }};"
+            "action {rpc:?} appliesTo {{ principal: [User], resource: [{resource}], context: CallContext }};"
         );
     }
     text

@@ -8,7 +8,7 @@ use countersign_types::{Code, Fault, Timestamp};
 use tokio::time::timeout;
 
 use crate::{
-    Attributes, Denial, Guard,
+    Attributes, Denial, Guard, PeerCertificate, context,
     policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
 };
@@ -20,6 +20,8 @@ pub(crate) struct Case<'a> {
     pub(crate) id: &'a str,
     /// What the service says of the resource, where a policy reads it.
     pub(crate) attributes: Option<&'a Attributes>,
+    /// The certificate of the connection.
+    pub(crate) peer: Option<&'a PeerCertificate>,
     pub(crate) now: Timestamp,
 }
 
@@ -44,6 +46,7 @@ impl Guard {
         gate: &PolicyGate,
         principal: &Principal,
         id: &str,
+        peer: Option<&PeerCertificate>,
     ) -> Result<Vec<String>, Fault> {
         let generation = self.core.policies.current();
         let policies = generation.of(gate);
@@ -57,7 +60,7 @@ impl Guard {
             None
         };
         let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
-        let case = Case { gate, principal, id, attributes, now };
+        let case = Case { gate, principal, id, attributes, peer, now };
         let Ok(verdict) = self.judge(&case, policies) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
@@ -139,14 +142,15 @@ impl Guard {
         policies: &Policies,
         set: &PolicySet,
     ) -> Result<Response, Unusable> {
-        let Case { gate, principal, id, attributes, now } = *case;
+        let Case { gate, principal, id, attributes, peer, now } = *case;
+        let context = if policies.read_context() { context::of(peer)? } else { Context::empty() };
         let resource =
             EntityUid::from_type_name_and_id(gate.resource_type.clone(), EntityId::new(id));
         let request = Request::new(
             principal.uid.clone(),
             gate.action.clone(),
             resource.clone(),
-            Context::empty(),
+            context,
             None,
         )
         .map_err(|_| Unusable)?;

@@ -65,7 +65,8 @@ pub async fn enter_list<M: Validate>(request: Request<M>) -> Result<ListCall<M>,
     let (Gate::List(gate), Some(principal)) = (&admission.rule.gate, &admission.principal) else {
         return Err(unguarded());
     };
-    let visible = admission.guard.visible(admission.rule.rpc, gate, principal).map_err(status)?;
+    let (rpc, certificate) = (admission.rule.rpc, peer.certificate.as_ref());
+    let visible = admission.guard.visible(rpc, gate, principal, certificate).map_err(status)?;
     Ok(ListCall { message, caller: Caller::new(principal.clone()), visible, peer })
 }
 
@@ -111,7 +112,7 @@ impl Entrance {
         };
         let caller = Caller::new(principal.clone());
         let id = resource_id(admission.rule.rpc, &caller);
-        let permit = permit(&admission, gate, &caller, id).await.map_err(status)?;
+        let permit = permit(&admission, gate, &caller, id, &peer).await.map_err(status)?;
         Ok(Call { message, caller, permit, peer })
     }
 }
@@ -121,10 +122,12 @@ async fn permit(
     gate: &PolicyGate,
     caller: &Caller,
     id: String,
+    peer: &Peer,
 ) -> Result<Permit, Fault> {
     let (rpc, principal) = (admission.rule.rpc, caller.principal());
-    admission.guard.observe(rpc, gate, principal, &id);
-    let policies = admission.guard.decide(rpc, gate, principal, &id).await?;
+    let peer = peer.certificate.as_ref();
+    admission.guard.observe(rpc, gate, principal, &id, peer);
+    let policies = admission.guard.decide(rpc, gate, principal, &id, peer).await?;
     Ok(Permit::new(admission.rule.rpc, caller.user_id(), gate.resource, id, policies))
 }
 

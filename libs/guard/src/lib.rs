@@ -1,9 +1,9 @@
 //! The guard: a tower layer that decides, before a handler runs, whether a
 //! call may be made, and gives the handler proof that it may.
 //!
-//! Each step is a file: `rule`, `token` and `revocation` run in the `layer`,
-//! before the message is decoded; `resource` and `decision` in `enter`, which
-//! generated adapters call; `listing` takes their place for RPCs that list;
+//! Each step is a file: `rule`, `token`, `revocation` and `news` run in the
+//! `layer`, before the message is decoded; `resource`, `context` and `decision` in
+//! `enter`, which generated adapters call; `listing` takes their place for RPCs that list;
 //! `witness` is what a handler gets, and `record` what is left behind. `hold`
 //! goes on with it for calls that stream: `messages` and `answers` are checked
 //! one by one. The only crate that knows cedar-policy. It makes no network call
@@ -13,6 +13,7 @@ mod answers;
 mod attribute;
 mod builder;
 mod call;
+mod context;
 mod decision;
 mod enter;
 mod error;

@@ -14,8 +14,8 @@ use std::fmt;
 use cedar_policy::{Effect, Policy};
 use countersign_types::{Code, Denial, Fault, UserId};
 
-use crate::{Guard, policies::PolicyGate, principal::Principal};
-use formula::Formula;
+use crate::{Guard, PeerCertificate, policies::PolicyGate, principal::Principal};
+use formula::{Asking, Formula};
 
 pub use condition::{Condition, Operator};
 
@@ -56,12 +56,14 @@ impl Guard {
         rpc: &'static str,
         gate: &PolicyGate,
         principal: &Principal,
+        peer: Option<&PeerCertificate>,
     ) -> Result<Visible, Fault> {
         let now = self.core.clock.now();
+        let asking = Asking { caller: principal, peer, now };
         let generation = self.core.policies.current();
         let list = generation.of(gate).list();
         let resolved = |formulas: &[Formula]| {
-            let each = formulas.iter().map(|formula| formula.resolve(principal, now));
+            let each = formulas.iter().map(|formula| formula.resolve(&asking));
             each.collect::<Option<Vec<_>>>().map(Condition::any)
         };
         let (Some(permits), Some(forbids)) = (resolved(&list.permits), resolved(&list.forbids))

@@ -63,6 +63,7 @@ pub(crate) struct Policies {
     set: PolicySet,
     read_resource: bool,
     read_session_age: bool,
+    read_context: bool,
     /// The action with the groups that it is in, where it is in any.
     action: Option<Entity>,
     step_up: Option<StepUp>,
@@ -105,6 +106,11 @@ impl Policies {
     /// Whether a policy reads the age of the session.
     pub(crate) const fn read_session_age(&self) -> bool {
         self.read_session_age
+    }
+
+    /// Whether a policy reads what is known of the call itself.
+    pub(crate) const fn read_context(&self) -> bool {
+        self.read_context
     }
 
     /// The policies that ask for a step-up, where there are any.

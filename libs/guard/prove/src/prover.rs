@@ -204,9 +204,11 @@ fn shown(found: &Env) -> String {
         None => "anybody".to_owned(),
     };
     let request = &found.request;
+    let context = request.context().and_then(|context| context.to_json_value().ok());
     format!(
-        "\n      principal {}\n      resource  {}",
+        "\n      principal {}\n      resource  {}\n      context   {}",
         named(request.principal()),
-        named(request.resource())
+        named(request.resource()),
+        context.unwrap_or_default()
     )
 }

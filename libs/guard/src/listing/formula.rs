@@ -1,10 +1,10 @@
-//! A policy as a formula over caller and resource, and what is left of it once
-//! the caller is known.
+//! A policy as a formula over call and resource, and what is left of it once the
+//! call is known.
 
 use countersign_types::Timestamp;
 
 use super::condition::{Condition, Operator};
-use crate::{Value, principal::Principal};
+use crate::{PeerCertificate, Value, context, principal::Principal};
 
 /// What a policy says, as far as a list can bear it.
 pub(super) enum Formula {
@@ -16,6 +16,8 @@ pub(super) enum Formula {
     InRole(String),
     /// The caller has the attribute.
     Has(String),
+    /// The peer has the attribute.
+    PeerHas(String),
     /// The resource has the id.
     Id(String),
     Compare(Term, Operator, Term),
@@ -29,8 +31,17 @@ pub(super) enum Term {
     Caller,
     /// An attribute of the caller.
     OfCaller(String),
+    /// An attribute of the peer.
+    OfPeer(String),
     /// An attribute of the resource.
     OfResource(String),
+}
+
+/// What a call brings: all that is known before its resources are.
+pub(super) struct Asking<'a> {
+    pub(super) caller: &'a Principal,
+    pub(super) peer: Option<&'a PeerCertificate>,
+    pub(super) now: Timestamp,
 }
 
 /// A term once the caller is known.
@@ -42,14 +53,14 @@ enum Known {
 impl Formula {
     /// What is left to ask of the resource. `None` where the caller lacks an
     /// attribute that is read, which no valid policy does unasked.
-    pub(super) fn resolve(&self, caller: &Principal, now: Timestamp) -> Option<Condition> {
+    pub(super) fn resolve(&self, asking: &Asking<'_>) -> Option<Condition> {
         Some(match self {
             Self::Constant(truth) => Condition::of(*truth),
             // In order: what stands behind a `has` is read only where it holds.
             Self::All(parts) => {
                 let mut all = Vec::new();
                 for part in parts {
-                    all.push(part.resolve(caller, now)?);
+                    all.push(part.resolve(asking)?);
                     if all.last().is_some_and(Condition::is_never) {
                         break;
                     }
@@ -59,27 +70,28 @@ impl Formula {
             Self::Any(parts) => {
                 let mut any = Vec::new();
                 for part in parts {
-                    any.push(part.resolve(caller, now)?);
+                    any.push(part.resolve(asking)?);
                     if any.last().is_some_and(Condition::is_always) {
                         break;
                     }
                 }
                 Condition::any(any)
             }
-            Self::Not(inner) => inner.resolve(caller, now)?.negated(),
-            Self::InRole(role) => Condition::of(caller.claims.roles.contains(role)),
-            Self::Has(name) => Condition::of(caller.attribute(name, now).is_some()),
+            Self::Not(inner) => inner.resolve(asking)?.negated(),
+            Self::InRole(role) => Condition::of(asking.caller.claims.roles.contains(role)),
+            Self::Has(name) => Condition::of(asking.of_caller(name).is_some()),
+            Self::PeerHas(name) => Condition::of(asking.of_peer(name).is_some()),
             Self::Id(id) => Condition::Id(id.clone()),
             Self::Compare(left, operator, right) => {
-                compare(left.known(caller, now)?, *operator, right.known(caller, now)?)?
+                compare(left.known(asking)?, *operator, right.known(asking)?)?
             }
             Self::Contains(set, element) => {
-                let Known::Value(Value::StringSet(texts)) = set.known(caller, now)? else {
+                let Known::Value(Value::StringSet(texts)) = set.known(asking)? else {
                     return None;
                 };
                 let mut any = Vec::new();
                 for text in texts {
-                    let element = element.known(caller, now)?;
+                    let element = element.known(asking)?;
                     any.push(compare(element, Operator::Equal, Known::Value(Value::String(text)))?);
                 }
                 Condition::any(any)
@@ -89,13 +101,24 @@ impl Formula {
 }
 
 impl Term {
-    fn known(&self, caller: &Principal, now: Timestamp) -> Option<Known> {
+    fn known(&self, asking: &Asking<'_>) -> Option<Known> {
         Some(match self {
             Self::Literal(value) => Known::Value(value.clone()),
-            Self::Caller => Known::Value(Value::User(caller.claims.subject)),
-            Self::OfCaller(name) => Known::Value(caller.attribute(name, now)?),
+            Self::Caller => Known::Value(Value::User(asking.caller.claims.subject)),
+            Self::OfCaller(name) => Known::Value(asking.of_caller(name)?),
+            Self::OfPeer(name) => Known::Value(asking.of_peer(name)?),
             Self::OfResource(name) => Known::OfResource(name.clone()),
         })
+    }
+}
+
+impl Asking<'_> {
+    fn of_caller(&self, name: &str) -> Option<Value> {
+        self.caller.attribute(name, self.now)
+    }
+
+    fn of_peer(&self, name: &str) -> Option<Value> {
+        context::attribute(self.peer, name)
     }
 }
 

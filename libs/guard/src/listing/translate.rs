@@ -9,7 +9,7 @@ use super::{
     condition::Operator,
     formula::{Formula, Term},
 };
-use crate::Value;
+use crate::{Value, context};
 
 /// The formula of a policy over resources of this type, or what it holds that a
 /// list cannot bear.
@@ -91,10 +91,16 @@ impl Reader<'_> {
                 let within = entity(right.get("Value").unwrap_or(&Json::Null));
                 in_entity(variable(left)?, within.ok_or("`in` something that is no entity")?)
             }
-            "has" => match (variable(left)?, at(operand, "attr").as_str()) {
-                ("principal", Some(name)) => Ok(Formula::Has(name.to_owned())),
-                _ => Err("`has` on anything but the principal".to_owned()),
-            },
+            "has" => {
+                let name = at(operand, "attr").as_str().unwrap_or_default().to_owned();
+                if is_peer(left) {
+                    return Ok(Formula::PeerHas(name));
+                }
+                match variable(left)? {
+                    "principal" => Ok(Formula::Has(name)),
+                    _ => Err("`has` on anything but the principal or the peer".to_owned()),
+                }
+            }
             // An attribute that is true or false.
             "." => {
                 let truth = Term::Literal(Value::Bool(true));
@@ -133,7 +139,7 @@ impl Reader<'_> {
                 Term::Literal(Value::StringSet(texts.ok_or("a set of anything but texts")?))
             }
             None => match self.term(set)? {
-                Term::OfCaller(name) => Term::OfCaller(name),
+                known @ (Term::OfCaller(_) | Term::OfPeer(_)) => known,
                 _ => return Err("`contains` of a set that is not known before".to_owned()),
             },
         };
@@ -148,6 +154,9 @@ impl Reader<'_> {
             "." => {
                 let name =
                     at(operand, "attr").as_str().ok_or("an attribute without a name")?.to_owned();
+                if is_peer(at(operand, "left")) {
+                    return Ok(Term::OfPeer(name));
+                }
                 match variable(at(operand, "left"))? {
                     "principal" => Ok(Term::OfCaller(name)),
                     "resource" => Ok(Term::OfResource(name)),
@@ -188,6 +197,12 @@ fn parts(expression: &Json) -> Result<(&str, &Json), String> {
 
 fn variable(expression: &Json) -> Result<&str, String> {
     at(expression, "Var").as_str().ok_or_else(|| "what is reached over something else".to_owned())
+}
+
+/// `context.peer`.
+fn is_peer(expression: &Json) -> bool {
+    let access = at(expression, ".");
+    at(access, "attr") == context::PEER && at(at(access, "left"), "Var") == "context"
 }
 
 fn in_entity(variable: &str, (kind, id): (&str, &str)) -> Result<Formula, String> {

@@ -87,10 +87,11 @@ impl Index {
         actions: &Entities,
     ) -> Result<Policies, Problem> {
         let policies = self.of(action);
-        let (mut read_resource, mut read_session_age) = (false, false);
+        let (mut read_resource, mut read_session_age, mut read_context) = (false, false, false);
         for reads in policies.iter().filter_map(|policy| self.reads.get(policy.id())) {
             read_resource |= reads.resource;
             read_session_age |= reads.session_age;
+            read_context |= reads.context;
         }
         let set = PolicySet::from_policies(policies.iter().cloned());
         let grouped = actions.ancestors(action).is_some_and(|mut groups| groups.next().is_some());
@@ -98,6 +99,7 @@ impl Index {
             set: set.map_err(|error| at(error.to_string()))?,
             read_resource,
             read_session_age,
+            read_context,
             step_up: StepUp::of(policies).map_err(at)?,
             action: if grouped { actions.get(action).cloned() } else { None },
             list: ListFormulas::default(),

@@ -16,6 +16,8 @@ pub(super) struct Reads {
     pub(super) resource: bool,
     /// The age of the caller's session.
     pub(super) session_age: bool,
+    /// What is known of the call itself.
+    pub(super) context: bool,
 }
 
 /// Operators that look at which entity the resource is, not at what it has.
@@ -44,6 +46,9 @@ fn walk(expression: &Value, compared: bool, reads: &mut Reads) {
             for (key, value) in object {
                 if key == "Var" && value == "resource" && !compared {
                     reads.resource = true;
+                }
+                if key == "Var" && value == "context" {
+                    reads.context = true;
                 }
                 if key == "attr" && value == SESSION_AGE {
                     reads.session_age = true;

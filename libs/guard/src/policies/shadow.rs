@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{Generation, Policies, PolicyGate};
 use crate::{
-    Attributes, Guard,
+    Attributes, Guard, PeerCertificate,
     decision::{Case, Verdict},
     principal::Principal,
 };
@@ -35,6 +35,7 @@ pub(crate) struct Observation {
     gate: PolicyGate,
     principal: Arc<Principal>,
     id: String,
+    peer: Option<PeerCertificate>,
     live: Arc<Generation>,
     time: Timestamp,
 }
@@ -104,6 +105,7 @@ impl Guard {
         gate: &PolicyGate,
         principal: &Arc<Principal>,
         id: &str,
+        peer: Option<&PeerCertificate>,
     ) {
         let Some(notes) = self.core.policies.notes() else { return };
         match notes.sender.try_reserve() {
@@ -113,6 +115,7 @@ impl Guard {
                 gate: gate.clone(),
                 principal: Arc::clone(principal),
                 id: id.to_owned(),
+                peer: peer.cloned(),
                 live: self.core.policies.current(),
                 time: self.core.clock.now(),
             }),
@@ -201,7 +204,8 @@ impl Observation {
             _ => None,
         };
         let Self { gate, principal, id, time: now, .. } = self;
-        let case = Case { gate, principal, id, attributes, now: *now };
+        let peer = self.peer.as_ref();
+        let case = Case { gate, principal, id, attributes, peer, now: *now };
         let (said, needs, mut policies) = match self.guard.judge(&case, policies).ok()? {
             Verdict::Permits(policies) => (Said::Permit, None, policies),
             Verdict::Denies(policies) | Verdict::Fails(policies) => (Said::Deny, None, policies),

@@ -22,7 +22,7 @@ fn thing(owner: &str) -> Party {
 }
 
 fn question(rpc: &str, principal: Party, resource: Party) -> Question {
-    Question { rpc: rpc.to_owned(), principal, resource }
+    Question { rpc: rpc.to_owned(), principal, resource, peer: Vec::new() }
 }
 
 fn ada(roles: &[&str]) -> Party {
@@ -63,6 +63,25 @@ fn a_desk_answers_like_a_guard() {
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn who_is_at_the_other_end_can_be_asked_about_and_compared() {
+    let permit = |id: &str| {
+        format!(
+            "@id(\"from\") permit (principal, action == Action::\"{COUNT}\", resource) when \
+             {{ context.peer has spiffe_id && context.peer.spiffe_id == \"spiffe://{id}\" }};"
+        )
+    };
+    let (one, two) = (desk(&permit("one")), desk(&permit("two")));
+    let asked = question(COUNT, ada(&[]), Party::default());
+    let from = |name: &str| Question { peer: vec![name.to_owned()], ..asked.clone() };
+    assert!(one.answer(&from("spiffe://one")).unwrap().allowed);
+    assert!(!one.answer(&from("spiffe://two")).unwrap().allowed);
+    assert!(!one.answer(&asked).unwrap().allowed);
+    let found = one.compare(&two, 1000).unwrap().differences;
+    let peers: Vec<_> = found.iter().map(|found| found.question.peer.join(" ")).collect();
+    assert_eq!(peers, ["spiffe://one", "spiffe://two"]);
 }
 
 #[test]

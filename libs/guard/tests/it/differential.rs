@@ -15,6 +15,14 @@ use proptest::{prelude::*, sample::select};
 
 use crate::world::{COUNT, FRAGILE, GET, NOBODY, PURGE, RECENT, RULES, SCHEMA, World, settings};
 
+/// Names in certificates: of none, of a host, of a host with one SPIFFE id or two.
+const PEERS: [&[&str]; 5] = [
+    &[],
+    &["one.test"],
+    &["one.test", "spiffe://test/one"],
+    &["two.test", "spiffe://elsewhere/two"],
+    &["two.test", "spiffe://test/one", "spiffe://test/two"],
+];
 const THING_RPCS: [&str; 3] = [GET, PURGE, NOBODY];
 const SERVICE_RPCS: [&str; 3] = [COUNT, RECENT, FRAGILE];
 
@@ -39,6 +47,8 @@ fn any_policy() -> impl Strategy<Value = String> {
         "principal.session_age + principal.authentication_time > 9223372036854775000",
         "principal.authentication_time > 0",
         "principal.factors.contains(\"otp\")",
+        "context.peer.names.contains(\"one.test\")",
+        "context.peer has spiffe_id && context.peer.spiffe_id like \"spiffe://test/*\"",
         "principal in Role::\"auditor\"",
         "principal has session_age",
         "principal.tenant == \"default\"",
@@ -77,6 +87,19 @@ fn any_policy() -> impl Strategy<Value = String> {
     )
 }
 
+/// What is known of a connection with these names, all of which are SPIFFE ids but
+/// the first.
+fn context(names: &[&str]) -> Context {
+    let text = |name: &str| RestrictedExpression::new_string(name.to_owned());
+    let set = RestrictedExpression::new_set(names.iter().map(|&name| text(name)));
+    let mut peer = vec![("names".to_owned(), set)];
+    if let [_, id] = names {
+        peer.push(("spiffe_id".to_owned(), text(id)));
+    }
+    let peer = RestrictedExpression::new_record(peer).unwrap();
+    Context::from_pairs([("peer".to_owned(), peer)]).unwrap()
+}
+
 /// What Cedar says over everything.
 fn reference(
     policies: &str,
@@ -85,6 +108,7 @@ fn reference(
     rpc: &str,
     id: &str,
     age: i64,
+    names: &[&str],
 ) -> bool {
     let uid = |text: String| EntityUid::from_str(&text).unwrap();
     let user = uid(format!("User::\"{}\"", claims.subject));
@@ -125,8 +149,7 @@ fn reference(
     let entities =
         Entities::from_entities([principal.unwrap(), resource.clone()], Some(schema)).unwrap();
     let action = uid(format!("Action::\"{rpc}\""));
-    let request =
-        Request::new(user, action, resource.uid(), Context::empty(), Some(schema)).unwrap();
+    let request = Request::new(user, action, resource.uid(), context(names), Some(schema)).unwrap();
     let policies = PolicySet::from_str(policies).unwrap();
     let response = Authorizer::new().is_authorized(&request, &policies, &entities);
     response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
@@ -143,6 +166,7 @@ proptest! {
         otp: bool,
         id in select(vec!["lamp", "chair"]),
         age in 0..60_u64,
+        names in select(PEERS.to_vec()),
     ) {
         let mut text = String::new();
         for (number, policy) in policies.iter().enumerate() {
@@ -171,8 +195,8 @@ proptest! {
         let token = crate::world::signed(&claims);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for rpc in THING_RPCS.into_iter().chain(SERVICE_RPCS) {
-            let expected = reference(&text, &world, &claims, rpc, id, age as i64);
-            let decided = runtime.block_on(world.call(rpc, &token, id));
+            let expected = reference(&text, &world, &claims, rpc, id, age as i64, names);
+            let decided = runtime.block_on(world.call_from(names, rpc, &token, id));
             if let Err(status) = &decided {
                 prop_assert_eq!(status.code(), tonic::Code::PermissionDenied);
             }

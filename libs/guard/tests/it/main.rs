@@ -11,6 +11,7 @@ mod folder;
 mod fuzz;
 mod interceptor;
 mod mounting;
+mod peers;
 mod policies;
 mod reloading;
 mod revocations;

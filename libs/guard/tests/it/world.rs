@@ -10,8 +10,8 @@ use std::{
 };
 
 use countersign_guard::{
-    Access, AttributeKinds, Attributes, Call, Guard, GuardBuilder, Resolver, Revocations, Rule,
-    Settings, Value, enter, enter_public, enter_service, status,
+    Access, AttributeKinds, Attributes, Call, Guard, GuardBuilder, PeerCertificate, Resolver,
+    Revocations, Rule, Settings, Value, enter, enter_public, enter_service, status,
 };
 use countersign_tokens::{
     AccountAttributes, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
@@ -54,14 +54,15 @@ entity User in [Role] {
   tenant: String,
 };
 entity Service;
+type CallContext = { peer: { names: Set<String>, spiffe_id?: String } };
 entity Thing { owner: User, size: Long, tags: Set<String>, label: String, open: Bool };
 action "reads";
-action "test.v1.ThingService/GetThing" in ["reads"] appliesTo { principal: [User], resource: [Thing], context: {} };
-action "test.v1.ThingService/PurgeThing" appliesTo { principal: [User], resource: [Thing], context: {} };
-action "test.v1.ThingService/CountThings" in ["reads"] appliesTo { principal: [User], resource: [Service], context: {} };
-action "test.v1.ThingService/ChangeSecret" appliesTo { principal: [User], resource: [Service], context: {} };
-action "test.v1.ThingService/Fragile" appliesTo { principal: [User], resource: [Service], context: {} };
-action "test.v1.ThingService/Nobody" appliesTo { principal: [User], resource: [Thing], context: {} };
+action "test.v1.ThingService/GetThing" in ["reads"] appliesTo { principal: [User], resource: [Thing], context: CallContext };
+action "test.v1.ThingService/PurgeThing" appliesTo { principal: [User], resource: [Thing], context: CallContext };
+action "test.v1.ThingService/CountThings" in ["reads"] appliesTo { principal: [User], resource: [Service], context: CallContext };
+action "test.v1.ThingService/ChangeSecret" appliesTo { principal: [User], resource: [Service], context: CallContext };
+action "test.v1.ThingService/Fragile" appliesTo { principal: [User], resource: [Service], context: CallContext };
+action "test.v1.ThingService/Nobody" appliesTo { principal: [User], resource: [Thing], context: CallContext };
 "#;
 
 pub const POLICIES: &str = r#"
@@ -195,6 +196,16 @@ impl World {
     pub async fn call(&self, rpc: &str, token: &str, id: &str) -> Answer {
         let message = Named { id: id.to_owned(), ..Named::default() };
         self.send(rpc, &[("authorization", &format!("Bearer {token}"))], message).await
+    }
+
+    /// The same over a connection whose client has shown a certificate with these names.
+    pub async fn call_from(&self, names: &[&str], rpc: &str, token: &str, id: &str) -> Answer {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let request = http::Request::post(format!("http://test/{rpc}"))
+            .header("authorization", format!("Bearer {token}"))
+            .extension(PeerCertificate { names })
+            .body(Named { id: id.to_owned(), ..Named::default() });
+        self.serve(request.unwrap()).await
     }
 
     /// Sends a message with any headers.

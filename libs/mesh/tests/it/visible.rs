@@ -13,8 +13,8 @@ use std::{
 };
 
 use countersign_guard::{
-    Access, AttributeKinds, Attributes, Guard, GuardBuilder, Resolver, Revocations, Rule, Settings,
-    Value, Visible, enter, enter_list,
+    Access, AttributeKinds, Attributes, Guard, GuardBuilder, PeerCertificate, Resolver,
+    Revocations, Rule, Settings, Value, Visible, enter, enter_list,
     policies::{PolicyFolder, Step},
 };
 use countersign_mesh::{
@@ -51,9 +51,10 @@ entity Role;
 entity User in [Role] {
   authentication_time: Long, session_age: Long, factors: Set<String>, tenant: String,
 };
+type CallContext = { peer: { names: Set<String>, spiffe_id?: String } };
 entity Thing { owner: User, tenant: String, size: Long, label: String, open: Bool, other: Long };
-action "test.v1.ThingService/GetThing" appliesTo { principal: [User], resource: [Thing], context: {} };
-action "test.v1.ThingService/ListThings" appliesTo { principal: [User], resource: [Thing], context: {} };
+action "test.v1.ThingService/GetThing" appliesTo { principal: [User], resource: [Thing], context: CallContext };
+action "test.v1.ThingService/ListThings" appliesTo { principal: [User], resource: [Thing], context: CallContext };
 "#;
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const LABELS: [&str; 3] = ["red", "blue", "it's %_\\ \"ünder\""];
@@ -82,6 +83,8 @@ struct Person {
     level: Option<i64>,
     sites: Option<Vec<&'static str>>,
     age: u64,
+    /// What the certificate of the connection says.
+    names: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -180,8 +183,16 @@ async fn handle(
     Ok(answer.map_or_else(Status::into_http, http::Response::new))
 }
 
-async fn call(guard: &Guard, rpc: &str, token: &str, id: &str) -> Result<Option<Visible>, Status> {
+async fn call(
+    guard: &Guard,
+    rpc: &str,
+    token: &str,
+    names: &[&str],
+    id: &str,
+) -> Result<Option<Visible>, Status> {
+    let names = names.iter().map(|&name| name.to_owned()).collect();
     let request = http::Request::post(format!("http://test/{rpc}"))
+        .extension(PeerCertificate { names })
         .header("authorization", format!("Bearer {token}"))
         .body(Named(id.to_owned()))
         .unwrap();
@@ -270,11 +281,11 @@ fn compare(
             let token = token(person);
             let mut expected = Vec::new();
             for id in things.0.keys() {
-                if call(&guard, GET, &token, &id.to_string()).await.is_ok() {
+                if call(&guard, GET, &token, &person.names, &id.to_string()).await.is_ok() {
                     expected.push(*id);
                 }
             }
-            let found = match call(&guard, LIST, &token, "").await {
+            let found = match call(&guard, LIST, &token, &person.names, "").await {
                 Ok(seen) => listed(&db, &seen.unwrap()).await,
                 Err(_) => Vec::new(),
             };
@@ -309,6 +320,7 @@ fn a_policy_that_no_query_can_ask_is_refused_when_it_is_loaded() {
         "principal is User in Role::\"admin\"",
         "principal in [Role::\"admin\", Role::\"auditor\"]",
         "principal.factors.containsAll([\"otp\"]) && resource.open",
+        "context.peer has spiffe_id && context.peer.spiffe_id like \"spiffe://*\"",
     ] {
         let text =
             format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};");
@@ -323,8 +335,16 @@ fn a_policy_that_no_query_can_ask_is_refused_when_it_is_loaded() {
 
 /// Ada, in no role.
 fn ada() -> Person {
-    let (department, level, sites) = (None, None, None);
-    Person { id: 1, roles: Vec::new(), tenant: "default", department, level, sites, age: 0 }
+    Person {
+        id: 1,
+        roles: Vec::new(),
+        tenant: "default",
+        department: None,
+        level: None,
+        sites: None,
+        age: 0,
+        names: Vec::new(),
+    }
 }
 
 #[tokio::test]
@@ -352,7 +372,8 @@ async fn lists_follow_policies_that_change_and_keep_to_the_former_ones_where_the
             assert_eq!(steps.first(), Some(&Step::Settling));
             assert!(matches!(steps, [_, Step::Applied | Step::Refused]));
         }
-        listed(&db, &call(&guard, LIST, &token, "").await.unwrap().unwrap()).await.len()
+        let seen = call(&guard, LIST, &token, &[], "").await.unwrap().unwrap();
+        listed(&db, &seen).await.len()
     };
     assert_eq!(count("").await, 0);
     assert_eq!(count("resource.open").await, 1);

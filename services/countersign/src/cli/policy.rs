@@ -80,6 +80,10 @@ pub struct Explain {
     /// An attribute of the resource, such as `owner=ada`; may be repeated.
     #[arg(long = "attribute", value_name = "NAME=VALUE")]
     pub attributes: Vec<Assignment>,
+    /// A name in the certificate of the connection, such as a SPIFFE id; may be
+    /// repeated.
+    #[arg(long = "peer", value_name = "NAME")]
+    pub peer: Vec<String>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -10,6 +10,7 @@ use super::{
     Desk, Party, Question,
     shape::{Attribute, Kind},
 };
+use crate::context;
 
 /// Ids of nobody and nothing in particular.
 const CALLER: &str = "caller";
@@ -31,6 +32,8 @@ pub(super) struct Draw {
     rpc: String,
     principal: Choices,
     resource: Choices,
+    /// The names in the certificate of the connection.
+    peers: Vec<Vec<String>>,
 }
 
 /// What can be chosen for one entity.
@@ -91,6 +94,15 @@ impl Words {
         named.map(|(_, id)| id.clone()).collect()
     }
 
+    /// Names of peers: none, and each text that a policy may mean one by.
+    fn peers(&self) -> Vec<Vec<String>> {
+        let mut peers = vec![Vec::new()];
+        if self.attributes.contains(context::PEER) {
+            peers.extend(self.texts.iter().map(|text| vec![text.clone()]));
+        }
+        peers
+    }
+
     /// Values of an attribute that tell policies apart.
     fn values(&self, kind: &Kind) -> Vec<Value> {
         match kind {
@@ -145,12 +157,14 @@ impl Draw {
                 roles: vec![Vec::new()],
                 attributes: attributes(desk.shapes.attributes(&what)),
             },
+            peers: words.peers(),
         })
     }
 
     /// How many requests there are.
     pub(super) fn total(&self) -> u64 {
-        self.principal.total().saturating_mul(self.resource.total())
+        let parties = self.principal.total().saturating_mul(self.resource.total());
+        parties.saturating_mul(self.peers.len() as u64)
     }
 
     /// One of them.
@@ -158,7 +172,8 @@ impl Draw {
         let mut rest = number;
         let principal = self.principal.party(&mut rest);
         let resource = self.resource.party(&mut rest);
-        Question { rpc: self.rpc.clone(), principal, resource }
+        let peer = pick(&self.peers, &mut rest).cloned().unwrap_or_default();
+        Question { rpc: self.rpc.clone(), principal, resource, peer }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+    Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
 use countersign_types::Tenant;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use super::{
     Desk,
     shape::{Attribute, uid},
 };
-use crate::Error;
+use crate::{Error, PeerCertificate, context};
 
 /// Callers have one, and most resources.
 const TENANT: &str = "tenant";
@@ -44,6 +44,8 @@ pub struct Question {
     /// What the call is about. Its id may be left out where the resource is the
     /// service itself.
     pub resource: Party,
+    /// The names in the certificate that the connection has, such as a SPIFFE id.
+    pub peer: Vec<String>,
 }
 
 /// An entity, as a table or a command line describes it.
@@ -139,7 +141,10 @@ impl Desk {
         let who = self.entity(&who, &principal).map_err(|reason| said("caller", reason))?;
         let what = self.entity(&what, &resource).map_err(|reason| said("resource", reason))?;
         let failed = |error: String| Error::Question(error);
-        let request = Request::new(who.uid(), action.clone(), what.uid(), Context::empty(), None);
+        let peer = PeerCertificate { names: question.peer.as_slice().into() };
+        let context = context::of(Some(&peer));
+        let context = context.map_err(|_| failed("the names of the peer are none".to_owned()))?;
+        let request = Request::new(who.uid(), action.clone(), what.uid(), context, None);
         let entities = self.entities.clone().add_entities([who, what], None);
         Ok(Asked {
             action,

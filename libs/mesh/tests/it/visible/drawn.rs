@@ -25,6 +25,10 @@ fn condition() -> impl Strategy<Value = String> {
         "principal has sites && principal.sites.contains(resource.label)".to_owned(),
         "principal has level && principal.level > resource.size".to_owned(),
         "principal has department && resource.label == principal.department".to_owned(),
+        "context.peer.names.contains(\"one.test\")".to_owned(),
+        "context.peer.names.contains(resource.label)".to_owned(),
+        "context.peer has spiffe_id && context.peer.spiffe_id == \"spiffe://one\"".to_owned(),
+        "context.peer has spiffe_id && resource.label != context.peer.spiffe_id".to_owned(),
         format!("resource == Thing::\"{first}\""),
         format!("resource != Thing::\"{first}\""),
         format!("principal == User::\"{first}\""),
@@ -79,8 +83,9 @@ pub(super) fn person() -> impl Strategy<Value = Person> {
         prop::option::of(0..9_i64),
         prop::option::of(prop::collection::vec(label(), 0..3)),
         0..9_u64,
+        select(vec![vec![], vec!["one.test", "red"], vec!["spiffe://one"], vec!["spiffe://two"]]),
     )
-        .prop_map(|(id, roles, tenant, department, level, sites, age)| Person {
+        .prop_map(|(id, roles, tenant, department, level, sites, age, names)| Person {
             id,
             roles,
             tenant,
@@ -88,5 +93,6 @@ pub(super) fn person() -> impl Strategy<Value = Person> {
             level,
             sites,
             age,
+            names,
         })
 }

@@ -44,6 +44,9 @@ struct WrittenCase {
     rpc: String,
     #[serde(default)]
     resource: Written,
+    /// Names in the certificate of the connection.
+    #[serde(default)]
+    peer: Vec<String>,
     expect: Expected,
     policies: Option<Vec<String>>,
 }
@@ -151,7 +154,8 @@ impl Table {
             }
             let (resource, rpc) = (Party::from(case.resource), case.rpc);
             let name = case.name.unwrap_or_else(|| format!("{rpc} by {}", principal.id));
-            let question = Question { rpc, principal: principal.into(), resource };
+            let peer = case.peer;
+            let question = Question { rpc, principal: principal.into(), resource, peer };
             let (file, expected) = (file.to_owned(), case.expect);
             Ok(Case { file, name, question, expected, policies })
         })

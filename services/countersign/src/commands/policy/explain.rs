@@ -10,12 +10,14 @@ use crate::{Assignment, Error, Explain, Format};
 
 pub(super) fn run(asked: Explain, out: &mut dyn Write) -> Result<(), Error> {
     let desk = super::open(&asked.source, out)?;
-    let Explain { rpc, user, roles, user_attributes, resource, attributes, format, .. } = asked;
+    let Explain { rpc, user, roles, user_attributes, resource, attributes, peer, format, .. } =
+        asked;
     let all = |given: Vec<Assignment>| given.into_iter().map(|one| (one.name, one.value)).collect();
     let question = Question {
         rpc,
         principal: Party { id: user, roles, attributes: all(user_attributes) },
         resource: Party { id: resource, roles: Vec::new(), attributes: all(attributes) },
+        peer,
     };
     let explained = desk.explain(&question)?;
     match format {

@@ -22,10 +22,11 @@ pub(super) fn answer(answer: &Answer) -> String {
 }
 
 pub(super) fn question(question: &Question) -> String {
-    let Question { rpc, principal, resource } = question;
+    let Question { rpc, principal, resource, peer } = question;
     let about =
         if resource.id.is_empty() { String::new() } else { format!(" on {}", party(resource)) };
-    format!("{rpc} by {}{about}", party(principal))
+    let from = if peer.is_empty() { String::new() } else { format!(" from {}", peer.join(",")) };
+    format!("{rpc} by {}{about}{from}", party(principal))
 }
 
 fn party(party: &Party) -> String {
@@ -45,6 +46,7 @@ pub(super) fn question_json(question: &Question) -> Value {
         "rpc": question.rpc,
         "principal": party(&question.principal),
         "resource": party(&question.resource),
+        "peer": question.peer,
     })
 }
 
