@@ -17,6 +17,7 @@ mod health;
 mod input;
 mod keys;
 mod lists;
+mod on_behalf;
 mod policies;
 mod pool;
 mod profiles;
