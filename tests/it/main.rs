@@ -6,6 +6,7 @@ mod accounts;
 mod arrows;
 mod attributes;
 mod broker_gone;
+mod calls;
 mod campaign;
 mod clocks;
 mod crash;
