@@ -144,8 +144,7 @@ async fn load(
         auth.register(person).await.expect("a registration, which is never sent twice");
         done.accounts += 1;
         auth.get_verification_keys(GetVerificationKeysRequest {}).await.expect("the keys");
-        let refresh =
-            RefreshRequest { refresh_token: login.refresh_token.clone(), ..Default::default() };
+        let refresh = RefreshRequest { refresh_token: login.refresh_token.clone() };
         let refreshed = auth.refresh(refresh).await.expect("new tokens").into_inner();
         (login.access_token, login.refresh_token) =
             (refreshed.access_token, refreshed.refresh_token);
