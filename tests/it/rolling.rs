@@ -1,17 +1,25 @@
-//! The program, restarted replica by replica under constant load. A client that
-//! uses the mesh's channel loses no call, and none is done twice.
+//! The program on PostgreSQL and JetStream, two replicas of each service, restarted
+//! replica by replica under constant load. A client that uses the mesh's channel
+//! loses no call, and none is done twice.
 
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use countersign_contracts::auth::v1::{
-    GetVerificationKeysRequest, RegisterRequest, auth_service_client::AuthServiceClient,
+use countersign_contracts::{
+    auth::v1::{
+        GetVerificationKeysRequest, LoginRequest, RefreshRequest, RegisterRequest,
+        auth_service_client::AuthServiceClient,
+    },
+    user::v1::{
+        GetProfileRequest, Profile, UpdateProfileRequest,
+        profile_service_client::ProfileServiceClient,
+    },
 };
 use countersign_mesh::{
     channel::{Channel, Target},
@@ -23,36 +31,143 @@ use countersign_tests::{
     engines::{NewDatabase, shared},
 };
 use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request};
 use uuid::Uuid;
 
 const REPLICAS: usize = 2;
 /// For a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn executable(folder: &Path, database: &NewDatabase, broker: &str, replica: usize) -> Executable {
-    Executable::on(&folder.join(replica.to_string()))
-        .in_role("auth")
+const UPDATES: &str =
+    "SELECT count(*) AS n FROM outbox WHERE kind = 'countersign.events.v1.ProfileUpdated'";
+
+/// The replicas of one service, each with what starts it again where it was.
+struct Replicas {
+    processes: Vec<(Executable, Process)>,
+    channel: Channel,
+}
+
+/// What somebody has done, as it was acknowledged.
+struct Done {
+    user_id: String,
+    accounts: usize,
+    updates: usize,
+}
+
+impl Replicas {
+    async fn start(service: &str, executables: impl Iterator<Item = Executable>) -> Self {
+        let mut processes = Vec::new();
+        for executable in executables {
+            let process = executable.start().await;
+            let again = executable.with("COUNTERSIGN_LISTEN", &process.address().to_string());
+            processes.push((again, process));
+        }
+        let target: Target = addresses(&processes, "").parse().unwrap();
+        let config = ChannelConfig {
+            timeout: PATIENCE,
+            ready_timeout: PATIENCE,
+            health_service: Some(service.to_owned()),
+            ..ChannelConfig::default()
+        };
+        Self { processes, channel: Channel::new(target, &config).unwrap() }
+    }
+
+    /// One replica after the other, each while calls go on.
+    async fn restart(&mut self, rounds: &AtomicUsize) {
+        for place in 0..self.processes.len() {
+            let before = rounds.load(Ordering::SeqCst);
+            until(|| self.channel.available() == REPLICAS).await;
+            until(|| rounds.load(Ordering::SeqCst) >= before + 10).await;
+            let (executable, process) = self.processes.remove(place);
+            assert!(process.stop().await, "it leaves in good order");
+            let process = executable.start().await;
+            self.processes.insert(place, (executable, process));
+        }
+    }
+
+    async fn stop(self) {
+        for (_, process) in self.processes {
+            assert!(process.stop().await);
+        }
+    }
+}
+
+fn addresses(processes: &[(Executable, Process)], scheme: &str) -> String {
+    let all: Vec<_> = processes.iter().map(|(_, p)| format!("{scheme}{}", p.address())).collect();
+    all.join(",")
+}
+
+fn executable(
+    folder: &Path,
+    role: &str,
+    database: &NewDatabase,
+    events: &NewDatabase,
+) -> Executable {
+    Executable::on(&folder.join(Uuid::now_v7().to_string()))
+        .in_role(role)
         .with("COUNTERSIGN_MASTER_KEY_FILE", &folder.join("master.key").display().to_string())
-        .with("COUNTERSIGN_DATABASE__AUTH__URL", database.url())
-        .with("COUNTERSIGN_BUS__URL", broker)
-        .with("COUNTERSIGN_BUS__STREAM", database.name())
-        .with("COUNTERSIGN_BUS__SUBJECT_PREFIX", database.name())
+        .with(&format!("COUNTERSIGN_DATABASE__{}__URL", role.to_uppercase()), database.url())
+        .with("COUNTERSIGN_BUS__STREAM", events.name())
+        .with("COUNTERSIGN_BUS__SUBJECT_PREFIX", events.name())
         .with("COUNTERSIGN_AUTH__HASHING__MEMORY_KIB", "7168")
         .with("COUNTERSIGN_AUTH__HASHING__ITERATIONS", "1")
         .with("COUNTERSIGN_AUTH__THROTTLE__REGISTRATIONS_PER_MINUTE", "100000")
         .with("COUNTERSIGN_AUTH__THROTTLE__OVERALL_PER_SECOND", "100000")
 }
 
-/// Registers one person after the other, and reads the keys in between.
-async fn load(channel: Channel, done: Arc<AtomicI64>, enough: CancellationToken) {
-    let mut client = AuthServiceClient::new(channel);
+/// Somebody who registers others, changes their own profile and looks at it. No
+/// call is tried again here: that is the channel's affair.
+async fn load(
+    auth: Channel,
+    user: Channel,
+    rounds: Arc<AtomicUsize>,
+    enough: CancellationToken,
+) -> Done {
+    let (mut auth, mut user) = (AuthServiceClient::new(auth), ProfileServiceClient::new(user));
+    let email = email_of(&Uuid::now_v7().simple().to_string());
+    let password = PASSWORD.to_owned();
+    let own = RegisterRequest { email: email.clone(), password: password.clone() };
+    let user_id = auth.register(own).await.unwrap().into_inner().account.unwrap().id;
+    let mut login = loop {
+        let login =
+            LoginRequest { email: email.clone(), password: password.clone(), ..Default::default() };
+        match auth.login(login).await {
+            Ok(login) => break login.into_inner(),
+            // Its profile is being made, which no deadline holds for.
+            Err(status) => assert_eq!(status.code(), Code::FailedPrecondition, "{status}"),
+        }
+    };
+    let mut done = Done { user_id, accounts: 1, updates: 0 };
     while !enough.is_cancelled() {
         let email = email_of(&Uuid::now_v7().simple().to_string());
-        let person = RegisterRequest { email, password: PASSWORD.to_owned() };
-        client.register(person).await.expect("a registration, which is never sent twice");
-        done.fetch_add(1, Ordering::SeqCst);
-        client.get_verification_keys(GetVerificationKeysRequest {}).await.expect("the keys");
+        let person = RegisterRequest { email, password: password.clone() };
+        auth.register(person).await.expect("a registration, which is never sent twice");
+        done.accounts += 1;
+        auth.get_verification_keys(GetVerificationKeysRequest {}).await.expect("the keys");
+        let refresh = RefreshRequest { refresh_token: login.refresh_token.clone() };
+        let refreshed = auth.refresh(refresh).await.expect("new tokens").into_inner();
+        (login.access_token, login.refresh_token) =
+            (refreshed.access_token, refreshed.refresh_token);
+
+        let bio = format!("the {}th", done.updates);
+        let profile = Some(Profile { bio: bio.clone(), ..Profile::default() });
+        let update = UpdateProfileRequest { user_id: "me".to_owned(), profile, update_mask: None };
+        let update = with_token(update, &login.access_token);
+        user.update_profile(update).await.expect("an update, which is never sent twice");
+        done.updates += 1;
+        let question = GetProfileRequest { user_id: "me".to_owned() };
+        let question = with_token(question, &login.access_token);
+        let profile = user.get_profile(question).await.expect("the profile").into_inner().profile;
+        assert_eq!(profile.unwrap().bio, bio);
+        rounds.fetch_add(1, Ordering::SeqCst);
     }
+    done
+}
+
+fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
 }
 
 async fn until(holds: impl Fn() -> bool) {
@@ -68,49 +183,44 @@ async fn until(holds: impl Fn() -> bool) {
 async fn a_rolling_restart_of_every_replica_loses_no_call() {
     let folder = tempfile::tempdir().unwrap();
     MasterKey::create(folder.path().join("master.key")).unwrap();
-    let (database, broker) = (NewDatabase::create().await, shared::nats().await);
-    let mut processes: Vec<(Executable, Process)> = Vec::new();
-    for replica in 0..REPLICAS {
-        let executable = executable(folder.path(), &database, &broker, replica);
-        let process = executable.start().await;
-        let again = executable.with("COUNTERSIGN_LISTEN", &process.address().to_string());
-        processes.push((again, process));
-    }
-    let addresses: Vec<_> = processes.iter().map(|(_, p)| p.address().to_string()).collect();
-    let target: Target = addresses.join(",").parse().unwrap();
-    let config = ChannelConfig {
-        timeout: PATIENCE,
-        ready_timeout: PATIENCE,
-        health_service: Some("countersign.auth.v1.AuthService".to_owned()),
-        ..ChannelConfig::default()
+    let (auth_db, user_db) = (NewDatabase::create().await, NewDatabase::create().await);
+    let broker = shared::nats().await;
+    let executable = |role: &str, database| {
+        executable(folder.path(), role, database, &auth_db).with("COUNTERSIGN_BUS__URL", &broker)
     };
-    let channel = Channel::new(target, &config).unwrap();
-    let (done, enough) = (Arc::new(AtomicI64::new(0)), CancellationToken::new());
-    let loads: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(load(channel.clone(), Arc::clone(&done), enough.clone())))
-        .collect();
+    let auth = (0..REPLICAS).map(|_| executable("auth", &auth_db));
+    let mut auth = Replicas::start("countersign.auth.v1.AuthService", auth).await;
+    let source = addresses(&auth.processes, "http://");
+    let user = (0..REPLICAS)
+        .map(|_| executable("user", &user_db).with("COUNTERSIGN_KEYS__SOURCE", &source));
+    let mut user = Replicas::start("countersign.user.v1.ProfileService", user).await;
 
+    let (rounds, enough) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+    let loads: Vec<_> = (0..4)
+        .map(|_| {
+            let (auth, user) = (auth.channel.clone(), user.channel.clone());
+            tokio::spawn(load(auth, user, Arc::clone(&rounds), enough.clone()))
+        })
+        .collect();
     for _ in 0..2 {
-        for place in 0..REPLICAS {
-            let before = done.load(Ordering::SeqCst);
-            until(|| channel.available() == REPLICAS).await;
-            until(|| done.load(Ordering::SeqCst) >= before + 10).await;
-            let (executable, process) = processes.remove(place);
-            assert!(process.stop().await, "it leaves in good order");
-            let process = executable.start().await;
-            processes.insert(place, (executable, process));
-        }
+        auth.restart(&rounds).await;
+        user.restart(&rounds).await;
     }
     enough.cancel();
+    let mut accounts = 0;
+    let ledger = Ledger::connect(auth_db.url(), user_db.url()).await;
     for load in loads {
-        load.await.unwrap();
+        let done = load.await.unwrap();
+        accounts += done.accounts;
+        let updates = format!("{UPDATES} AND aggregate = '{}'", done.user_id);
+        let updates = Ledger::number(&ledger.user, &updates).await;
+        assert_eq!(usize::try_from(updates), Ok(done.updates), "each that was acknowledged, once");
     }
-    let ledger = Ledger::connect(database.url(), database.url()).await;
-    let accounts = Ledger::number(&ledger.auth, "SELECT count(*) AS n FROM accounts").await;
-    assert_eq!(accounts, done.load(Ordering::SeqCst), "as many as were acknowledged");
-    for (_, process) in processes {
-        assert!(process.stop().await);
-    }
+    let made = Ledger::number(&ledger.auth, "SELECT count(*) AS n FROM accounts").await;
+    assert_eq!(usize::try_from(made), Ok(accounts), "as many as were acknowledged");
+    auth.stop().await;
+    user.stop().await;
     drop(ledger);
-    database.remove().await;
+    auth_db.remove().await;
+    user_db.remove().await;
 }
