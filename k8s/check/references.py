@@ -8,6 +8,8 @@ from overlays import Finding, selects
 
 # What CloudNativePG makes for a cluster NAME, in the Secret NAME-ca.
 AUTHORITY = {"ca.crt", "ca.key"}
+# What cert-manager makes for a certificate.
+ISSUED = {"tls.crt", "tls.key", "ca.crt"}
 
 
 def clusters(overlay):
@@ -17,6 +19,8 @@ def clusters(overlay):
 def secrets(overlay):
     """The keys of each Secret that somebody makes."""
     found = {f"{name}-ca": AUTHORITY for name in clusters(overlay)}
+    for certificate in overlay.of_kind("Certificate"):
+        found[certificate["spec"]["secretName"]] = ISSUED
     for external in overlay.of_kind("ExternalSecret"):
         target = external["spec"]["target"]
         fetched = {entry["secretKey"] for entry in external["spec"]["data"]}

@@ -12,7 +12,7 @@ PROGRAM = Program(
 )
 ROOT = HERE.parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text()
-SETTING = r"`((?:server|token|database|bus|keys|auth|user|log)\.[a-z_.]+)`"
+SETTING = r"`((?:server|token|database|bus|keys|auth|user|log|telemetry)\.[a-z_.]+)`"
 
 
 class Operations(unittest.TestCase):

@@ -11,9 +11,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import encrypted
 import house
 import kube_linter
 import network
+import observed
 import references
 import schemas
 import settings
@@ -27,7 +29,16 @@ PROGRAM = Program(
 )
 RULES = [
     rule
-    for module in (schemas, kube_linter, settings, references, network, house)
+    for module in (
+        schemas,
+        kube_linter,
+        settings,
+        references,
+        network,
+        house,
+        encrypted,
+        observed,
+    )
     for rule in module.RULES
 ]
 RENDERED = {name: render(KUBECTL, name) for name in NAMES}

@@ -85,6 +85,9 @@ impl Guard {
     ) -> PolicyWatch {
         let meter = global::meter("countersign.guard");
         let reloads = meter.u64_counter("countersign.guard.policy_reloads");
+        let reloads = reloads.with_description("changes of the policies, by outcome").build();
+        // There from the start: an increase is seen from the first one on.
+        reloads.add(0, &labels(set, "refused"));
         PolicyWatch {
             guard: self.clone(),
             set,
@@ -96,7 +99,7 @@ impl Guard {
             seen: None,
             failing: None,
             told: None,
-            reloads: reloads.with_description("changes of the policies, by outcome").build(),
+            reloads,
         }
     }
 }
@@ -196,9 +199,12 @@ impl PolicyWatch {
     }
 
     fn count(&self, outcome: &'static str) {
-        let labels = [KeyValue::new("set", self.set.name()), KeyValue::new("outcome", outcome)];
-        self.reloads.add(1, &labels);
+        self.reloads.add(1, &labels(self.set, outcome));
     }
+}
+
+fn labels(set: Set, outcome: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new("set", set.name()), KeyValue::new("outcome", outcome)]
 }
 
 impl Set {
