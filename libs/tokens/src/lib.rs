@@ -1,5 +1,5 @@
-//! Access tokens (PASETO v4.public), the ring of keys that verify them, and
-//! refresh tokens.
+//! Access tokens (PASETO v4.public), the ring of keys that verify them, refresh
+//! tokens, and statements that a key vouches for.
 //!
 //! The only crate that knows pasetors. It neither stores nor logs anything, and
 //! no error of it carries any part of a token or a key.
@@ -13,6 +13,7 @@ mod footer;
 mod key;
 mod refresh;
 mod ring;
+mod statement;
 
 pub use access::{Binding, MAX_TOKEN_BYTES, MAX_TOKEN_LIFE, Verified, sign, verify};
 pub use attributes::{AccountAttributes, AttributeValue};
@@ -22,3 +23,4 @@ pub use expect::Expect;
 pub use key::{KeyId, SigningKey, VerificationKey};
 pub use refresh::{RefreshKey, RefreshToken};
 pub use ring::KeyRing;
+pub use statement::{sign_statement, verify_statement};
