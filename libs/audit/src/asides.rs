@@ -1,80 +1,72 @@
-//! Denied calls on their way into the trail. Nobody waits for it: who denies a
-//! call puts it into a channel, and a task writes what has gathered there.
+//! What belongs to no transaction, on its way into the trail: calls that were
+//! denied or had to wait, and, where the settings let them, readings. Who has
+//! something puts it into a channel, and a task writes what has gathered there.
 
 use std::{collections::VecDeque, fmt, time::Duration};
 
 use countersign_events::Outbox;
-use countersign_types::{Denial, UserId};
+use countersign_types::Denial;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::{Action, Entry, Error, Outcome, Value, record};
+use crate::{Action, Entry, Error, Outcome, Value, record_all};
 
-/// Denials that wait for the next batch; one more is dropped by who denied.
+/// What waits for the next batch, of each kind; there is no room for one more.
 const ROOM: usize = 1024;
-/// Denials that are written in one transaction.
+/// What is written in one transaction.
 const BATCH: usize = 256;
-/// How long denials gather before they are written.
+/// How long things gather before they are written.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes denied calls to the trail of one service.
+/// Writes what belongs to no transaction to the trail of one service.
 ///
-/// Of one batch, the calls of one person to one RPC are one entry with their
-/// count: who asks a thousand times does not write a thousand rows into a trail
-/// that nobody may shorten.
-pub struct Denials {
+/// Of one batch, what is alike is one entry with its count: who asks a thousand
+/// times does not write a thousand rows.
+pub struct Asides {
     outbox: Outbox,
-    incoming: mpsc::Receiver<Denial>,
-    /// Taken out of the channel and not committed yet.
-    batch: VecDeque<Denial>,
+    denials: mpsc::Receiver<Denial>,
+    entries: mpsc::Receiver<Entry>,
+    /// Taken out of the channels and not committed yet.
+    batch: VecDeque<Entry>,
 }
 
-/// The calls of one person to one RPC, refused for the same reason.
-struct Group {
-    user: UserId,
-    rpc: &'static str,
-    resource_type: &'static str,
-    /// The resource, where it was the same each time.
-    resource: Option<Uuid>,
-    policies: Vec<String>,
-    count: i64,
+/// Where asides are put.
+pub(crate) struct Inlets {
+    pub(crate) denials: mpsc::Sender<Denial>,
+    pub(crate) entries: mpsc::Sender<Entry>,
 }
 
-impl Denials {
-    /// The writer for the trail in the database of `outbox`, and where the
-    /// guard of the service sends what it denies.
-    #[must_use]
-    pub fn new(outbox: Outbox) -> (mpsc::Sender<Denial>, Self) {
-        let (sender, incoming) = mpsc::channel(ROOM);
-        (sender, Self { outbox, incoming, batch: VecDeque::new() })
+impl Asides {
+    pub(crate) fn new(outbox: Outbox) -> (Inlets, Self) {
+        let (denials, denied) = mpsc::channel(ROOM);
+        let (entries, further) = mpsc::channel(ROOM);
+        let asides = Self { outbox, denials: denied, entries: further, batch: VecDeque::new() };
+        (Inlets { denials, entries }, asides)
     }
 
-    /// Writes up to 256 of the denials that wait; returns how many. 0 means that
-    /// all are in the trail.
+    /// Writes up to 256 of what waits; returns how many. 0 means that all is in
+    /// the trail.
     ///
     /// # Errors
     /// [`Error`]; they stay, and the next step tries again.
     pub async fn step(&mut self) -> Result<usize, Error> {
         while self.batch.len() < BATCH
-            && let Ok(denial) = self.incoming.try_recv()
+            && let Some(next) = self.next()
         {
-            self.batch.push_back(denial);
+            self.batch.push_back(next);
         }
         if self.batch.is_empty() {
             return Ok(0);
         }
         let unit = self.outbox.begin().await?;
-        for group in groups(&self.batch) {
-            record(&unit, &group.entry()).await?;
-        }
+        record_all(&unit, grouped(&self.batch)).await?;
         unit.commit().await?;
         let written = self.batch.len();
         self.batch.clear();
         Ok(written)
     }
 
-    /// Writes denials once a second until `cancel`, and then what is left.
+    /// Writes once a second until `cancel`, and then what is left.
     pub async fn run(mut self, cancel: CancellationToken) {
         while !cancel.is_cancelled() && self.gather(&cancel).await {
             tokio::select! {
@@ -86,19 +78,23 @@ impl Denials {
         while self.write().await {}
     }
 
+    fn next(&mut self) -> Option<Entry> {
+        self.entries.try_recv().ok().or_else(|| self.denials.try_recv().ok().map(entry))
+    }
+
     /// Waits for something to write; false where nothing can come any more.
     async fn gather(&mut self, cancel: &CancellationToken) -> bool {
         if !self.batch.is_empty() {
             return true;
         }
-        tokio::select! {
-            () = cancel.cancelled() => true,
-            denial = self.incoming.recv() => {
-                let more = denial.is_some();
-                self.batch.extend(denial);
-                more
-            }
-        }
+        let first = tokio::select! {
+            () = cancel.cancelled() => return true,
+            Some(denial) = self.denials.recv() => entry(denial),
+            Some(entry) = self.entries.recv() => entry,
+            else => return false,
+        };
+        self.batch.push_back(first);
+        true
     }
 
     /// Whether something was written, so that there may be more.
@@ -106,52 +102,51 @@ impl Denials {
         match self.step().await {
             Ok(written) => written > 0,
             Err(error) => {
-                tracing::warn!(error = %error, trail = ?self.outbox, "denied calls wait");
+                tracing::warn!(error = %error, trail = ?self.outbox, "audit entries wait");
                 false
             }
         }
     }
 }
 
-fn groups(denials: &VecDeque<Denial>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for denial in denials {
-        let same = |group: &&mut Group| {
-            (group.user, group.rpc) == (denial.user, denial.rpc)
-                && group.policies == denial.policies
+fn entry(denial: Denial) -> Entry {
+    let entry = Entry::new(Action::AuthzFail, Outcome::Failure)
+        .actor(denial.user)
+        .account(denial.user)
+        .session(denial.session)
+        .tenant(denial.tenant)
+        .address(denial.address)
+        .with("rpc", Value::Word(denial.rpc))
+        .with("resource", Value::Word(denial.resource_type))
+        .with("policies", Value::Names(denial.policies));
+    Entry { subject: denial.resource, time: Some(denial.time), trace: denial.trace, ..entry }
+}
+
+/// What is alike but for its time, its trace and, of what was not done, its
+/// subject, as one entry with its count. A reading says of whom.
+fn grouped(batch: &VecDeque<Entry>) -> Vec<Entry> {
+    let mut groups: Vec<(Entry, i64)> = Vec::new();
+    for entry in batch {
+        let keeps_subject = entry.outcome == Outcome::Success;
+        let same = |group: &&mut (Entry, i64)| {
+            let (first, _) = &**group;
+            let Entry { time, trace, .. } = *first;
+            let subject = if keeps_subject { entry.subject } else { first.subject };
+            Entry { subject, time, trace, ..entry.clone() } == *first
         };
-        if let Some(group) = groups.iter_mut().find(same) {
-            group.count += 1;
-            group.resource = group.resource.filter(|id| Some(*id) == denial.resource);
+        if let Some((first, count)) = groups.iter_mut().find(same) {
+            *count += 1;
+            first.subject = first.subject.filter(|id| Some(*id) == entry.subject);
         } else {
-            groups.push(Group {
-                user: denial.user,
-                rpc: denial.rpc,
-                resource_type: denial.resource_type,
-                resource: denial.resource,
-                policies: denial.policies.clone(),
-                count: 1,
-            });
+            groups.push((entry.clone(), 1));
         }
     }
-    groups
+    let counted = |(entry, count): (Entry, _)| entry.with("count", Value::Number(count));
+    groups.into_iter().map(counted).collect()
 }
 
-impl Group {
-    fn entry(self) -> Entry {
-        let mut entry = Entry::new(Action::AuthzFail, Outcome::Failure)
-            .actor(self.user)
-            .with("rpc", Value::Word(self.rpc))
-            .with("resource", Value::Word(self.resource_type))
-            .with("policies", Value::Names(self.policies))
-            .with("count", Value::Number(self.count));
-        entry.subject = self.resource;
-        entry
-    }
-}
-
-impl fmt::Debug for Denials {
+impl fmt::Debug for Asides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Denials({:?})", self.outbox)
+        write!(f, "Asides({:?})", self.outbox)
     }
 }

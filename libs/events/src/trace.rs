@@ -16,8 +16,9 @@ use crate::Event;
 
 const SCOPE: &str = "countersign.events";
 
-/// The trace that is going on here.
-pub(crate) fn current() -> Option<TraceParent> {
+/// The trace that is going on where this is called; `None` outside of any.
+#[must_use]
+pub fn current() -> Option<TraceParent> {
     let context = Context::current();
     let span = context.span();
     let span = span.span_context();

@@ -3,8 +3,11 @@
 //! Default deny. Cedar itself skips a policy whose evaluation fails, even a
 //! `forbid`; here any failure denies.
 
+use std::net::IpAddr;
+
 use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
-use countersign_types::{Code, Fault, Timestamp};
+use countersign_types::{Code, Fault, Timestamp, TraceParent};
+use opentelemetry::trace::TraceContextExt;
 use tokio::time::timeout;
 
 use crate::{
@@ -31,14 +34,16 @@ impl Guard {
         gate: &PolicyGate,
         principal: &Principal,
         id: &str,
+        from: Option<IpAddr>,
     ) -> Result<Vec<String>, Fault> {
         let generation = self.core.policies.current();
         let policies = generation.of(gate);
+        let deny = |policies| self.deny(rpc, gate, principal, id, from, policies);
         let attributes = if policies.read_resource() {
             match self.attributes(rpc, gate, id).await? {
                 Some(attributes) => Some(attributes),
                 // As if somebody else's: existence is no outsider's business.
-                None => return Err(self.deny(rpc, gate, principal, id, Vec::new())),
+                None => return Err(deny(Vec::new())),
             }
         } else {
             None
@@ -54,7 +59,7 @@ impl Guard {
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
         if !failed.is_empty() {
             self.core.recorder.erred(rpc, &failed);
-            return Err(self.deny(rpc, gate, principal, id, failed));
+            return Err(deny(failed));
         }
         match response.decision() {
             Decision::Allow => {
@@ -67,7 +72,7 @@ impl Guard {
                         && evaluate(step_up.rest()).is_ok_and(|r| permits(&r))
                 });
                 let needs = needs.map(|step_up| step_up.needs(&reasons));
-                let denied = self.deny(rpc, gate, principal, id, reasons);
+                let denied = deny(reasons);
                 Err(match needs {
                     None => denied,
                     Some(needs) => step_up_required(needs),
@@ -147,17 +152,23 @@ impl Guard {
         Ok(self.core.authorizer.is_authorized(&request, set, &entities))
     }
 
-    fn deny(
+    /// Records a denial, and gives the fault to answer with. Of a list, `id` is empty.
+    pub(crate) fn deny(
         &self,
         rpc: &'static str,
         gate: &PolicyGate,
         principal: &Principal,
         id: &str,
+        from: Option<IpAddr>,
         policies: Vec<String>,
     ) -> Fault {
         let denial = Denial {
             rpc,
             user: principal.claims.subject,
+            session: principal.claims.session,
+            tenant: principal.tenant().clone(),
+            address: from,
+            trace: trace(),
             resource_type: gate.resource,
             resource: id.parse().ok(),
             policies,
@@ -166,6 +177,18 @@ impl Guard {
         self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
     }
+}
+
+/// The trace that the call belongs to.
+fn trace() -> Option<TraceParent> {
+    let context = opentelemetry::Context::current();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| TraceParent {
+        trace: u128::from_be_bytes(span.trace_id().to_bytes()),
+        span: u64::from_be_bytes(span.span_id().to_bytes()),
+        flags: span.trace_flags().to_u8(),
+    })
 }
 
 fn permits(response: &Response) -> bool {

@@ -4,7 +4,7 @@
 
 mod streaming;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use countersign_types::{Fault, UserId, Validate};
 use tonic::{Request, Status};
@@ -65,7 +65,8 @@ pub async fn enter_list<M: Validate>(request: Request<M>) -> Result<ListCall<M>,
     let (Gate::List(gate), Some(principal)) = (&admission.rule.gate, &admission.principal) else {
         return Err(unguarded());
     };
-    let visible = admission.guard.visible(admission.rule.rpc, gate, principal).map_err(status)?;
+    let visible = admission.guard.visible(admission.rule.rpc, gate, principal, peer.address);
+    let visible = visible.map_err(status)?;
     Ok(ListCall { message, caller: Caller::new(principal.clone()), visible, peer })
 }
 
@@ -111,7 +112,7 @@ impl Entrance {
         };
         let caller = Caller::new(principal.clone());
         let id = resource_id(admission.rule.rpc, &caller);
-        let permit = permit(&admission, gate, &caller, id).await.map_err(status)?;
+        let permit = permit(&admission, gate, &caller, id, peer.address).await.map_err(status)?;
         Ok(Call { message, caller, permit, peer })
     }
 }
@@ -121,11 +122,12 @@ async fn permit(
     gate: &PolicyGate,
     caller: &Caller,
     id: String,
+    from: Option<IpAddr>,
 ) -> Result<Permit, Fault> {
     let (rpc, principal) = (admission.rule.rpc, caller.principal());
     admission.guard.observe(rpc, gate, principal, &id);
-    let policies = admission.guard.decide(rpc, gate, principal, &id).await?;
-    Ok(Permit::new(admission.rule.rpc, caller.user_id(), gate.resource, id, policies))
+    let policies = admission.guard.decide(rpc, gate, principal, &id, from).await?;
+    Ok(Permit::new(admission.rule.rpc, caller.clone(), gate.resource, id, policies))
 }
 
 /// The id that a client has named: its own, where it has written `me`.

@@ -9,10 +9,10 @@ mod condition;
 mod formula;
 mod translate;
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use cedar_policy::{Effect, Policy};
-use countersign_types::{Code, Denial, Fault, UserId};
+use countersign_types::{Fault, UserId};
 
 use crate::{Guard, policies::PolicyGate, principal::Principal};
 use formula::Formula;
@@ -56,6 +56,7 @@ impl Guard {
         rpc: &'static str,
         gate: &PolicyGate,
         principal: &Principal,
+        from: Option<IpAddr>,
     ) -> Result<Visible, Fault> {
         let now = self.core.clock.now();
         let generation = self.core.policies.current();
@@ -72,17 +73,7 @@ impl Guard {
         let condition = Condition::all(vec![permits, forbids.negated()]);
         let user = principal.claims.subject;
         if condition.is_never() {
-            let denial = Denial {
-                rpc,
-                user,
-                resource_type: gate.resource,
-                resource: None,
-                policies: Vec::new(),
-                time: now,
-            };
-            self.core.recorder.denied(denial, self.sink.as_ref());
-            let message = "the caller may not do this";
-            return Err(Fault::new(Code::PermissionDenied, "ACCESS_DENIED", message));
+            return Err(self.deny(rpc, gate, principal, "", from, Vec::new()));
         }
         self.core.recorder.permitted(rpc);
         Ok(Visible { rpc, user, resource_type: gate.resource, condition })

@@ -61,7 +61,7 @@ impl Auth {
                 Ok(grant(&session, account))
             }
             1.. => {
-                let end = || self.end_reused(token, &session, address);
+                let end = || self.end_reused(token, &session, &account, address);
                 database::retry(Error::is_conflict, end).await?;
                 Err(Error::RefreshReused)
             }
@@ -76,6 +76,7 @@ impl Auth {
         &self,
         token: &RefreshToken,
         session: &Model,
+        account: &Account,
         address: Option<IpAddr>,
     ) -> Result<(), Error> {
         let unit = self.outbox.begin().await?;
@@ -91,6 +92,9 @@ impl Auth {
         unit.append(Uuid::nil(), &detected).await?;
         let entry = Entry::new(Action::TokenReuse, Outcome::Failure)
             .subject(revoked.session)
+            .account(account.id)
+            .session(revoked.session)
+            .tenant(account.tenant.clone())
             .address(address)
             .with("presented_generation", Value::Number(token.generation))
             .with("current_generation", Value::Number(session.generation));
