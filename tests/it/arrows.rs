@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("countersign-feed", &["contracts", "events", "guard", "tokens", "types"]),
     // Somebody else's service, as the guide of the guard builds it.
     ("notes", &["codegen", "events", "feed", "guard", "types"]),
-    ("countersign-audit", &["events", "types"]),
+    ("countersign-audit", &["contracts", "events", "guard", "mesh", "seal", "tokens", "types"]),
     ("countersign-mesh", &["contracts", "guard", "types"]),
     ("countersign-auth", SERVICE),
     ("countersign-user", SERVICE),

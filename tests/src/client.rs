@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 
 use countersign_contracts::{
     auth::v1::{
-        account_service_client::AccountServiceClient, auth_service_client::AuthServiceClient,
-        session_service_client::SessionServiceClient,
+        account_service_client::AccountServiceClient,
+        audit_service_client::AuditServiceClient as AuthAuditClient,
+        auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient,
     },
-    user::v1::profile_service_client::ProfileServiceClient,
+    user::v1::{
+        audit_service_client::AuditServiceClient as UserAuditClient,
+        profile_service_client::ProfileServiceClient,
+    },
 };
 use tonic::{
     Request, Status,
@@ -118,6 +122,19 @@ impl Clients {
     #[must_use]
     pub fn sessions(&self) -> SessionServiceClient<Authenticated> {
         SessionServiceClient::new(self.channel())
+    }
+
+    /// The audit trail of the auth service.
+    #[must_use]
+    pub fn auth_audit(&self) -> AuthAuditClient<Authenticated> {
+        AuthAuditClient::new(self.channel())
+    }
+
+    /// The audit trail of the user service.
+    #[must_use]
+    pub fn user_audit(&self) -> UserAuditClient<Authenticated> {
+        let channel = InterceptedService::new(self.user.clone(), self.bearer.clone());
+        UserAuditClient::new(channel)
     }
 
     /// Profiles.

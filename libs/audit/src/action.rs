@@ -46,6 +46,10 @@ pub enum Action {
     UserArchived,
     /// An account was deleted.
     UserDeleted,
+    /// Data of somebody were read by somebody else.
+    SensitiveRead,
+    /// More came than is allowed.
+    ExcessRate,
     /// A signing key was made.
     KeyCreated,
     /// A signing key took over or was retired.
@@ -87,6 +91,8 @@ impl Action {
             Self::UserUpdated => "user_updated",
             Self::UserArchived => "user_archived",
             Self::UserDeleted => "user_deleted",
+            Self::SensitiveRead => "sensitive_read",
+            Self::ExcessRate => "excess_rate_limit_exceeded",
             Self::KeyCreated => "crypt_key_created",
             Self::KeyRotated => "crypt_key_rotated",
         }

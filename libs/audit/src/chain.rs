@@ -1,4 +1,5 @@
-//! Numbers entries and links each to the one before by its hash.
+//! Numbers entries and links each to the one before by its hash; signs the end
+//! of the chain now and then, and deletes what is too old.
 
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error,
+    AuditKey, Config, Error,
     entity::{head, log},
 };
 
 /// The key of the only row that says where the chain ends.
 pub(crate) const HEAD_ID: i32 = 1;
+/// The key of the only row that says where it begins.
+pub(crate) const FLOOR_ID: i32 = 1;
 /// What the first entry is linked to.
 pub(crate) const GENESIS: &[u8] = &[0; 32];
 
@@ -28,16 +31,20 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The sequencer of one database's trail. Several may run on one database:
 /// the lock on the chain's end lets one work at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Chain {
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) config: Config,
+    /// Nothing is signed or deleted without one.
+    pub(crate) key: Option<AuditKey>,
 }
 
 impl Chain {
-    /// The sequencer of the trail in the database of `outbox`.
+    /// The sequencer of the trail in the database of `outbox`. Without a key its
+    /// end is never signed, and entries are kept for ever.
     #[must_use]
-    pub const fn new(outbox: Outbox) -> Self {
-        Self { outbox }
+    pub const fn new(outbox: Outbox, config: Config, key: Option<AuditKey>) -> Self {
+        Self { outbox, config, key }
     }
 
     /// Takes up to 1,000 entries that are not in the chain yet, earliest first;
@@ -77,12 +84,15 @@ impl Chain {
         Ok(taken)
     }
 
-    /// Takes entries up every 10 s until `cancel`.
+    /// Takes entries up every 10 s until `cancel`, and does what else is due.
     pub async fn run(self, cancel: CancellationToken) {
         while !cancel.is_cancelled() {
-            match self.step().await {
-                Ok(0) => {}
-                Ok(_) => continue,
+            match self.round().await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error @ Error::Changed(_)) => {
+                    tracing::error!(error = %error, trail = ?self.outbox, "audit entries stay");
+                }
                 Err(error) => {
                     tracing::warn!(error = %error, trail = ?self.outbox, "audit entries wait");
                 }
@@ -92,6 +102,15 @@ impl Chain {
                 () = tokio::time::sleep(INTERVAL) => {}
             }
         }
+    }
+
+    /// Whether there may be more to do.
+    async fn round(&self) -> Result<bool, Error> {
+        if self.step().await? > 0 {
+            return Ok(true);
+        }
+        self.checkpoint().await?;
+        Ok(self.prune().await? > 0)
     }
 }
 

@@ -2,17 +2,23 @@
 
 use std::net::IpAddr;
 
-use countersign_events::Unit;
-use countersign_types::UserId;
+use countersign_events::{Unit, current_trace};
+use countersign_guard::{Caller, Peer, Permit};
+use countersign_types::{SessionId, Tenant, Timestamp, TraceParent, UserId};
 use sea_orm::{EntityTrait, Set};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use crate::{Action, Error, Outcome, entity::log};
+use crate::{
+    Action, Error, Outcome,
+    entity::log,
+    scope::{SCOPE, Scope},
+};
 
-/// Who did what to whom, from where, and how it came out. The time is that of
-/// the transaction's clock.
-#[derive(Clone, Debug)]
+/// Who did what to whom, from where, and how it came out. Unless something else
+/// is said, the time is that of the transaction's clock, and the trace the one
+/// that is going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Who did it; `None` before anybody is known, or the program itself.
     pub actor: Option<UserId>,
@@ -24,6 +30,16 @@ pub struct Entry {
     pub outcome: Outcome,
     /// Where the request came from.
     pub address: Option<IpAddr>,
+    /// The account whose security it concerns: its owner sees the entry.
+    pub account: Option<UserId>,
+    /// The session with which, or to which, it was done.
+    pub session: Option<SessionId>,
+    /// The tenant whose administrators see the entry.
+    pub tenant: Tenant,
+    /// When it happened.
+    pub time: Option<Timestamp>,
+    /// Within which trace.
+    pub trace: Option<TraceParent>,
     /// Further facts.
     pub detail: Vec<(&'static str, Value)>,
 }
@@ -49,10 +65,22 @@ pub enum Value {
 }
 
 impl Entry {
-    /// An entry without actor, subject, address and facts.
+    /// An entry of the default tenant that says nothing further.
     #[must_use]
-    pub const fn new(action: Action, outcome: Outcome) -> Self {
-        Self { actor: None, action, subject: None, outcome, address: None, detail: Vec::new() }
+    pub fn new(action: Action, outcome: Outcome) -> Self {
+        Self {
+            actor: None,
+            action,
+            subject: None,
+            outcome,
+            address: None,
+            account: None,
+            session: None,
+            tenant: Tenant::default(),
+            time: None,
+            trace: None,
+            detail: Vec::new(),
+        }
     }
 
     /// The same entry with who did it.
@@ -69,6 +97,27 @@ impl Entry {
         self
     }
 
+    /// The same entry with whose security it concerns.
+    #[must_use]
+    pub const fn account(mut self, account: UserId) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    /// The same entry with the session with which, or to which, it was done.
+    #[must_use]
+    pub const fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The same entry with whose administrators see it.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
     /// The same entry with where the request came from, where that is known.
     #[must_use]
     pub const fn address(mut self, address: Option<IpAddr>) -> Self {
@@ -76,11 +125,71 @@ impl Entry {
         self
     }
 
+    /// The same entry as the act of who calls: actor, session, tenant and address.
+    #[must_use]
+    pub fn by(self, caller: &Caller, peer: &Peer) -> Self {
+        self.actor(caller.user_id())
+            .session(caller.session_id())
+            .tenant(caller.tenant().clone())
+            .address(peer.address)
+    }
+
+    /// The same of a call that was permitted, with the RPC and the policies.
+    #[must_use]
+    pub fn permitted(self, permit: &Permit, peer: &Peer) -> Self {
+        self.by(permit.caller(), peer)
+            .with("rpc", Value::Word(permit.rpc()))
+            .with("policies", Value::Names(permit.policies().to_vec()))
+    }
+
     /// The same entry with one more fact.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: Value) -> Self {
         self.detail.push((key, value));
         self
+    }
+
+    fn row(&self, now: Timestamp) -> log::ActiveModel {
+        let scope = Scope::new(self.account, self.session, &self.tenant);
+        log::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            record_time: Set(self.time.unwrap_or(now).as_micros()),
+            actor: Set(self.actor.map(Uuid::from)),
+            action: Set(self.action.as_str().to_owned()),
+            subject: Set(self.subject),
+            outcome: Set(self.outcome.as_str().to_owned()),
+            address: Set(self.address.map(|address| address.to_canonical().to_string())),
+            detail: Set(self.detail(&scope)),
+            seq: Set(None),
+            hash: Set(None),
+            account: Set(scope.account),
+            session: Set(scope.session),
+            tenant: Set(scope.tenant),
+        }
+    }
+
+    fn detail(&self, scope: &Scope) -> String {
+        let facts = self.detail.iter().map(|(key, value)| ((*key).to_owned(), value.json()));
+        let mut facts = Map::from_iter(facts);
+        if let Some(trace) = self.trace.or_else(current_trace) {
+            facts.insert("trace".to_owned(), json!(format!("{:032x}", trace.trace)));
+        }
+        facts.insert(SCOPE.to_owned(), scope.json());
+        serde_json::Value::Object(facts).to_string()
+    }
+}
+
+impl Value {
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Word(word) => json!(word),
+            Self::Words(words) => json!(words),
+            Self::Id(id) => json!(id.to_string()),
+            Self::Key(name) => json!(name),
+            Self::Names(names) => json!(names),
+            Self::Number(number) => json!(number),
+            Self::Flag(flag) => json!(flag),
+        }
     }
 }
 
@@ -90,34 +199,21 @@ impl Entry {
 /// # Errors
 /// [`Error::Database`]; the transaction cannot be committed then.
 pub async fn record(unit: &Unit, entry: &Entry) -> Result<(), Error> {
-    let row = log::ActiveModel {
-        id: Set(Uuid::now_v7()),
-        record_time: Set(unit.now().as_micros()),
-        actor: Set(entry.actor.map(Uuid::from)),
-        action: Set(entry.action.as_str().to_owned()),
-        subject: Set(entry.subject),
-        outcome: Set(entry.outcome.as_str().to_owned()),
-        address: Set(entry.address.map(|address| address.to_canonical().to_string())),
-        detail: Set(detail(&entry.detail)),
-        seq: Set(None),
-        hash: Set(None),
-    };
-    log::Entity::insert(row).exec_without_returning(&**unit).await?;
+    log::Entity::insert(entry.row(unit.now())).exec_without_returning(&**unit).await?;
     Ok(())
 }
 
-fn detail(facts: &[(&'static str, Value)]) -> String {
-    let facts = facts.iter().map(|(key, value)| {
-        let value = match value {
-            Value::Word(word) => json!(word),
-            Value::Words(words) => json!(words),
-            Value::Id(id) => json!(id.to_string()),
-            Value::Key(name) => json!(name),
-            Value::Names(names) => json!(names),
-            Value::Number(number) => json!(number),
-            Value::Flag(flag) => json!(flag),
-        };
-        ((*key).to_owned(), value)
-    });
-    serde_json::Value::Object(Map::from_iter(facts)).to_string()
+/// The same for several, by one statement.
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_all(
+    unit: &Unit,
+    entries: impl IntoIterator<Item = Entry>,
+) -> Result<(), Error> {
+    let rows: Vec<_> = entries.into_iter().map(|entry| entry.row(unit.now())).collect();
+    if !rows.is_empty() {
+        log::Entity::insert_many(rows).exec_without_returning(&**unit).await?;
+    }
+    Ok(())
 }

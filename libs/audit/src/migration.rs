@@ -2,6 +2,8 @@
 //! triggers that keep the trail append-only for whoever is not allowed to drop
 //! them.
 
+mod signed;
+
 use sea_orm_migration::{
     MigrationName, MigrationTrait, SchemaManager, SchemaManagerConnection, async_trait, schema,
     sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement},
@@ -12,11 +14,12 @@ use crate::{
     chain::{GENESIS, HEAD_ID},
     entity::{head, log},
 };
+use signed::Signed;
 
 /// The migrations of this crate, in order. Their names start with `audit_`.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Trail)]
+    vec![Box::new(Trail), Box::new(Signed)]
 }
 
 struct Trail;

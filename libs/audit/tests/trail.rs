@@ -5,14 +5,16 @@
 use std::{net::IpAddr, time::Duration};
 
 use countersign_audit::{
-    Action, Break, Chain, Denials, Entry, Flaw, Outcome, Value, Verdict, migrations, record, verify,
+    Action, Asides, Break, Chain, Config, Entry, Evidence, Flaw, Outcome, Trail as Books, Value,
+    Verdict, migrations, record, record_all, verify,
 };
 use countersign_events::Outbox;
-use countersign_types::{Clock, Denial, SessionId, Timestamp, UserId};
+use countersign_types::{Clock, Denial, SessionId, Tenant, Timestamp, UserId};
 use proptest::prelude::*;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -54,12 +56,18 @@ impl Trail {
     }
 
     async fn chain(&self) {
-        let chain = Chain::new(self.outbox.clone());
+        let chain = Chain::new(self.outbox.clone(), Config::default(), None);
         while chain.step().await.unwrap() > 0 {}
     }
 
+    /// Where the guard sends what it denies, and what writes it.
+    fn asides(&self) -> (mpsc::Sender<Denial>, Asides) {
+        let (_, sender, asides) = Books::new(self.outbox.clone(), &Config::default());
+        (sender, asides)
+    }
+
     async fn verdict(&self) -> Verdict {
-        verify(self.outbox.db()).await.unwrap()
+        verify(self.outbox.db(), "test", &Evidence::default()).await.unwrap()
     }
 
     async fn flaw(&self) -> Option<(i64, Flaw)> {
@@ -68,12 +76,17 @@ impl Trail {
 
     /// Somebody with all rights on the database.
     async fn tamper(&self, sql: &str) {
-        for trigger in ["content", "chain", "delete"] {
+        for trigger in ["content", "chain", "delete", "copy"] {
             let drop = format!("DROP TRIGGER IF EXISTS audit_log_{trigger}");
             self.outbox.db().execute_unprepared(&drop).await.unwrap();
         }
         self.outbox.db().execute_unprepared(sql).await.unwrap();
     }
+}
+
+/// A whole trail that nobody has signed.
+fn verdict(sound: u64, loose: u64) -> Verdict {
+    Verdict { begin: 0, sound, loose, signed: None, broken: None }
 }
 
 #[tokio::test]
@@ -82,11 +95,11 @@ async fn an_entry_is_there_only_with_what_it_tells_of() {
     let unit = trail.outbox.begin().await.unwrap();
     record(&unit, &Entry::new(Action::UserCreated, Outcome::Success)).await.unwrap();
     unit.rollback().await.unwrap();
-    assert_eq!(trail.verdict().await, Verdict { sound: 0, loose: 0, broken: None });
+    assert_eq!(trail.verdict().await, verdict(0, 0));
     trail.record(2).await;
-    assert_eq!(trail.verdict().await, Verdict { sound: 0, loose: 2, broken: None });
+    assert_eq!(trail.verdict().await, verdict(0, 2));
     trail.chain().await;
-    assert_eq!(trail.verdict().await, Verdict { sound: 2, loose: 0, broken: None });
+    assert_eq!(trail.verdict().await, verdict(2, 0));
 }
 
 #[tokio::test]
@@ -98,6 +111,9 @@ async fn an_entry_says_who_did_what_to_whom_from_where() {
     let entry = Entry::new(Action::SessionRevoked, Outcome::Success)
         .actor(user)
         .subject(session)
+        .account(user)
+        .session(session)
+        .tenant("acme".parse().unwrap())
         .address(Some(address))
         .with("reason", Value::Word("logout"))
         .with("fields", Value::Words(vec!["a", "b"]))
@@ -106,7 +122,7 @@ async fn an_entry_says_who_did_what_to_whom_from_where() {
     record(&unit, &entry).await.unwrap();
     unit.commit().await.unwrap();
 
-    let sql = "SELECT * FROM audit_log";
+    let sql = "SELECT action, outcome, address, detail, actor, subject, account, tenant, record_time FROM audit_log";
     let select = Statement::from_string(DbBackend::Sqlite, sql);
     let row = trail.outbox.db().query_one_raw(select).await.unwrap().unwrap();
     let text = |column: &str| row.try_get::<String>("", column).unwrap();
@@ -116,6 +132,9 @@ async fn an_entry_says_who_did_what_to_whom_from_where() {
     let detail: serde_json::Value = serde_json::from_str(&text("detail")).unwrap();
     let expected = serde_json::json!({
         "reason": "logout", "fields": ["a", "b"], "key": "k4.pid.x", "current": true,
+        "scope": {
+            "account": user.to_string(), "session": session.to_string(), "tenant": "acme",
+        },
     });
     assert_eq!(detail, expected);
     assert_eq!(row.try_get::<Option<Uuid>>("", "actor").unwrap(), Some(user.as_uuid()));
@@ -123,11 +142,17 @@ async fn an_entry_says_who_did_what_to_whom_from_where() {
     assert_eq!(row.try_get::<i64>("", "record_time").unwrap(), 5_000_000);
 }
 
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 /// A call that somebody may not make.
 fn denial(user: UserId, resource: Uuid) -> Denial {
     Denial {
         rpc: "test.v1.ThingService/GetThing",
         user,
+        session: SessionId::from(Uuid::from_u128(7)),
+        tenant: "acme".parse().unwrap(),
+        address: Some("192.0.2.9".parse().unwrap()),
+        trace: Some(TRACE.parse().unwrap()),
         resource_type: "Thing",
         resource: Some(resource),
         policies: vec!["never-this-thing".to_owned()],
@@ -138,13 +163,16 @@ fn denial(user: UserId, resource: Uuid) -> Denial {
 #[tokio::test]
 async fn a_denied_call_is_an_entry_with_ids_alone() {
     let trail = Trail::new().await;
-    let (sender, mut denials) = Denials::new(trail.outbox.clone());
+    let (sender, mut denials) = trail.asides();
     assert_eq!(denials.step().await.unwrap(), 0);
     let (user, thing) = (UserId::generate(), Uuid::now_v7());
     sender.try_send(denial(user, thing)).unwrap();
     assert_eq!(denials.step().await.unwrap(), 1);
 
-    let select = Statement::from_string(DbBackend::Sqlite, "SELECT * FROM audit_log");
+    let select = Statement::from_string(
+        DbBackend::Sqlite,
+        "SELECT action, outcome, address, detail, actor, subject, account, tenant, record_time FROM audit_log",
+    );
     let row = trail.outbox.db().query_one_raw(select).await.unwrap().unwrap();
     assert_eq!(row.try_get::<String>("", "action").unwrap(), "authz_fail");
     assert_eq!(row.try_get::<String>("", "outcome").unwrap(), "failure");
@@ -155,14 +183,22 @@ async fn a_denied_call_is_an_entry_with_ids_alone() {
     let expected = serde_json::json!({
         "rpc": "test.v1.ThingService/GetThing", "resource": "Thing",
         "policies": ["never-this-thing"], "count": 1,
+        "trace": "0af7651916cd43dd8448eb211c80319c",
+        "scope": {
+            "account": user.to_string(), "session": "00000000-0000-0000-0000-000000000007",
+            "tenant": "acme",
+        },
     });
     assert_eq!(detail, expected);
+    assert_eq!(row.try_get::<String>("", "address").unwrap(), "192.0.2.9");
+    assert_eq!(row.try_get::<Uuid>("", "account").unwrap(), user.as_uuid());
+    assert_eq!(row.try_get::<String>("", "tenant").unwrap(), "acme");
 }
 
 #[tokio::test]
 async fn who_is_denied_often_writes_one_entry_a_batch() {
     let trail = Trail::new().await;
-    let (sender, mut denials) = Denials::new(trail.outbox.clone());
+    let (sender, mut denials) = trail.asides();
     let (one, other, thing) = (UserId::generate(), UserId::generate(), Uuid::now_v7());
     for _ in 0..200 {
         sender.try_send(denial(one, Uuid::now_v7())).unwrap();
@@ -170,7 +206,7 @@ async fn who_is_denied_often_writes_one_entry_a_batch() {
     sender.try_send(denial(other, thing)).unwrap();
     sender.try_send(denial(other, thing)).unwrap();
     assert_eq!(denials.step().await.unwrap(), 202);
-    let sql = "SELECT * FROM audit_log ORDER BY id";
+    let sql = "SELECT action, outcome, address, detail, actor, subject, account, tenant, record_time FROM audit_log ORDER BY id";
     let select = Statement::from_string(DbBackend::Sqlite, sql);
     let rows = trail.outbox.db().query_all_raw(select).await.unwrap();
     let found: Vec<_> = rows
@@ -187,7 +223,7 @@ async fn who_is_denied_often_writes_one_entry_a_batch() {
 #[tokio::test]
 async fn denials_that_cannot_be_written_wait_and_room_is_bounded() {
     let trail = Trail::new().await;
-    let (sender, mut denials) = Denials::new(trail.outbox.clone());
+    let (sender, mut denials) = trail.asides();
     let user = UserId::generate();
     let mut room = 0;
     while sender.try_send(denial(user, Uuid::now_v7())).is_ok() {
@@ -214,7 +250,7 @@ async fn denials_that_cannot_be_written_wait_and_room_is_bounded() {
 #[tokio::test]
 async fn denials_are_written_before_the_task_ends() {
     let trail = Trail::new().await;
-    let (sender, denials) = Denials::new(trail.outbox.clone());
+    let (sender, denials) = trail.asides();
     let cancel = CancellationToken::new();
     sender.try_send(denial(UserId::generate(), Uuid::now_v7())).unwrap();
     cancel.cancel();
@@ -233,6 +269,7 @@ async fn the_engine_refuses_to_change_or_delete_an_entry() {
         "UPDATE audit_log SET outcome = 'success'",
         "UPDATE audit_log SET seq = NULL",
         "UPDATE audit_log SET hash = x'00'",
+        "UPDATE audit_log SET tenant = 'acme'",
         "DELETE FROM audit_log",
     ] {
         assert!(db.execute_unprepared(sql).await.is_err(), "{sql}");
@@ -247,6 +284,9 @@ async fn whatever_is_done_to_the_trail_the_first_bad_place_is_named() {
         ("UPDATE audit_log SET address = '' WHERE seq = 3", (3, Flaw::Altered)),
         ("UPDATE audit_log SET record_time = record_time + 1 WHERE seq = 1", (1, Flaw::Altered)),
         ("UPDATE audit_log SET hash = x'00' WHERE seq = 5", (5, Flaw::Altered)),
+        ("UPDATE audit_log SET detail = 'x' WHERE seq = 2", (2, Flaw::Altered)),
+        ("UPDATE audit_log SET tenant = 'acme' WHERE seq = 2", (2, Flaw::Altered)),
+        ("UPDATE audit_log SET account = zeroblob(15) || x'01' WHERE seq = 4", (4, Flaw::Altered)),
         ("DELETE FROM audit_log WHERE seq = 1", (1, Flaw::Missing)),
         ("DELETE FROM audit_log WHERE seq = 3", (3, Flaw::Missing)),
         ("DELETE FROM audit_log WHERE seq = 5", (5, Flaw::Missing)),
@@ -264,12 +304,12 @@ async fn whatever_is_done_to_the_trail_the_first_bad_place_is_named() {
         ),
         (
             "INSERT INTO audit_log SELECT zeroblob(16), record_time, actor, action, subject, outcome, \
-             address, detail, 6, hash FROM audit_log WHERE seq = 5",
+             address, detail, 6, hash, account, session, tenant FROM audit_log WHERE seq = 5",
             (6, Flaw::Altered),
         ),
         (
             "INSERT INTO audit_log SELECT zeroblob(16), record_time, actor, action, subject, \
-             outcome, address, detail, 0, hash FROM audit_log WHERE seq = 5",
+             outcome, address, detail, 0, hash, account, session, tenant FROM audit_log WHERE seq = 5",
             (0, Flaw::Surplus),
         ),
         ("UPDATE audit_head SET seq = 4", (5, Flaw::Surplus)),
@@ -290,14 +330,49 @@ async fn sequencers_that_work_at_once_make_one_chain() {
     trail.record(300).await;
     tokio::join!(trail.chain(), trail.chain(), trail.record(30));
     trail.chain().await;
-    assert_eq!(trail.verdict().await, Verdict { sound: 330, loose: 0, broken: None });
+    assert_eq!(trail.verdict().await, verdict(330, 0));
+}
+
+#[tokio::test]
+async fn more_entries_than_a_batch_make_one_chain() {
+    let trail = Trail::new().await;
+    let unit = trail.outbox.begin().await.unwrap();
+    let entry = |n| Entry::new(Action::LoginFail, Outcome::Failure).with("n", Value::Number(n));
+    record_all(&unit, (0..2_500).map(entry)).await.unwrap();
+    unit.commit().await.unwrap();
+    let chain = Chain::new(trail.outbox.clone(), Config::default(), None);
+    let mut taken = Vec::new();
+    while let Some(count @ 1..) = chain.step().await.ok() {
+        taken.push(count);
+    }
+    assert_eq!(taken, [1000, 1000, 500]);
+    assert_eq!(trail.verdict().await, verdict(2_500, 0));
+}
+
+#[tokio::test]
+async fn what_the_former_version_writes_is_chained_and_concerns_nobody() {
+    let trail = Trail::new().await;
+    let former = "INSERT INTO audit_log \
+                  (id, record_time, action, outcome, detail) \
+                  VALUES (zeroblob(16), 5, 'authn_login_fail', 'failure', '{\"reason\":\"x\"}')";
+    trail.outbox.db().execute_unprepared(former).await.unwrap();
+    trail.chain().await;
+    assert_eq!(trail.verdict().await, verdict(1, 0));
+    let select = Statement::from_string(
+        DbBackend::Sqlite,
+        "SELECT action, outcome, address, detail, actor, subject, account, tenant, record_time FROM audit_log",
+    );
+    let row = trail.outbox.db().query_one_raw(select).await.unwrap().unwrap();
+    assert_eq!(row.try_get::<Uuid>("", "account").unwrap(), Uuid::nil());
+    assert_eq!(row.try_get::<String>("", "tenant").unwrap(), Tenant::default().to_string());
 }
 
 #[tokio::test]
 async fn a_cancelled_chain_ends() {
     let trail = Trail::new().await;
     let cancel = CancellationToken::new();
-    let running = tokio::spawn(Chain::new(trail.outbox.clone()).run(cancel.clone()));
+    let running =
+        tokio::spawn(Chain::new(trail.outbox.clone(), Config::default(), None).run(cancel.clone()));
     cancel.cancel();
     running.await.unwrap();
 }
@@ -320,7 +395,7 @@ proptest! {
                     trail.chain().await;
                 }
             }
-            let Verdict { sound, loose, broken } = trail.verdict().await;
+            let Verdict { sound, loose, broken, .. } = trail.verdict().await;
             prop_assert_eq!((sound + loose, broken), (recorded, None));
             Ok(())
         })?;

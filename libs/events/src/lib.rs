@@ -55,3 +55,4 @@ pub use reason::reason;
 pub use receipt::{Nack, Receipt};
 pub use relay::{Relay, RelayOptions};
 pub use sweep::Sweep;
+pub use trace::current as current_trace;

@@ -91,7 +91,8 @@ impl Outbox {
     }
 
     /// The service's name.
-    pub(crate) fn source(&self) -> &'static str {
+    #[must_use]
+    pub fn source(&self) -> &'static str {
         self.0.source
     }
 

@@ -7,8 +7,9 @@
 use countersign_types::TraceParent;
 use opentelemetry::{Context, trace::TraceContextExt};
 
-/// The trace that is going on here.
-pub(crate) fn current() -> Option<TraceParent> {
+/// The trace that is going on where this is called; `None` outside of any.
+#[must_use]
+pub fn current() -> Option<TraceParent> {
     let context = Context::current();
     let span = context.span();
     let span = span.span_context();

@@ -4,11 +4,12 @@
 //! `forbid`; here any failure denies.
 
 use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
-use countersign_types::{Code, Fault, Timestamp};
+use countersign_types::{Code, Fault, Timestamp, TraceParent};
+use opentelemetry::trace::TraceContextExt;
 use tokio::time::timeout;
 
 use crate::{
-    Attributes, Denial, Guard, PeerCertificate, context,
+    Attributes, Denial, Guard, Peer, PeerCertificate, context,
     policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
 };
@@ -46,21 +47,22 @@ impl Guard {
         gate: &PolicyGate,
         principal: &Principal,
         id: &str,
-        peer: Option<&PeerCertificate>,
+        peer: &Peer,
     ) -> Result<Vec<String>, Fault> {
         let generation = self.core.policies.current();
         let policies = generation.of(gate);
+        let deny = |policies| self.deny(rpc, gate, principal, id, peer, policies);
         let attributes = if policies.read_resource() {
             match self.attributes(rpc, gate, id).await? {
                 Some(attributes) => Some(attributes),
                 // As if somebody else's: existence is no outsider's business.
-                None => return Err(self.deny(rpc, gate, principal, id, Vec::new())),
+                None => return Err(deny(Vec::new())),
             }
         } else {
             None
         };
         let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
-        let case = Case { gate, principal, id, attributes, peer, now };
+        let case = Case { gate, principal, id, attributes, peer: peer.certificate.as_ref(), now };
         let Ok(verdict) = self.judge(&case, policies) else {
             tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
             return Err(Fault::internal());
@@ -70,14 +72,14 @@ impl Guard {
                 self.core.recorder.permitted(rpc);
                 Ok(policies)
             }
-            Verdict::Denies(policies) => Err(self.deny(rpc, gate, principal, id, policies)),
+            Verdict::Denies(policies) => Err(deny(policies)),
             Verdict::AsksFor { needs, policies } => {
-                self.deny(rpc, gate, principal, id, policies);
+                deny(policies);
                 Err(step_up_required(needs))
             }
             Verdict::Fails(policies) => {
                 self.core.recorder.erred(rpc, &policies);
-                Err(self.deny(rpc, gate, principal, id, policies))
+                Err(deny(policies))
             }
         }
     }
@@ -174,17 +176,23 @@ impl Guard {
         Ok(self.core.authorizer.is_authorized(&request, set, &entities))
     }
 
-    fn deny(
+    /// Records a denial, and gives the fault to answer with. Of a list, `id` is empty.
+    pub(crate) fn deny(
         &self,
         rpc: &'static str,
         gate: &PolicyGate,
         principal: &Principal,
         id: &str,
+        peer: &Peer,
         policies: Vec<String>,
     ) -> Fault {
         let denial = Denial {
             rpc,
             user: principal.claims.subject,
+            session: principal.claims.session,
+            tenant: principal.tenant().clone(),
+            address: peer.address,
+            trace: trace(),
             resource_type: gate.resource,
             resource: id.parse().ok(),
             policies,
@@ -198,6 +206,18 @@ impl Guard {
 /// Whether a response lets a call through: an error denies.
 pub(crate) fn permits(response: &Response) -> bool {
     response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+}
+
+/// The trace that the call belongs to.
+fn trace() -> Option<TraceParent> {
+    let context = opentelemetry::Context::current();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| TraceParent {
+        trace: u128::from_be_bytes(span.trace_id().to_bytes()),
+        span: u64::from_be_bytes(span.span_id().to_bytes()),
+        flags: span.trace_flags().to_u8(),
+    })
 }
 
 fn step_up_required(needs: String) -> Fault {

@@ -65,8 +65,8 @@ pub async fn enter_list<M: Validate>(request: Request<M>) -> Result<ListCall<M>,
     let (Gate::List(gate), Some(principal)) = (&admission.rule.gate, &admission.principal) else {
         return Err(unguarded());
     };
-    let (rpc, certificate) = (admission.rule.rpc, peer.certificate.as_ref());
-    let visible = admission.guard.visible(rpc, gate, principal, certificate).map_err(status)?;
+    let visible = admission.guard.visible(admission.rule.rpc, gate, principal, &peer);
+    let visible = visible.map_err(status)?;
     Ok(ListCall { message, caller: Caller::new(principal.clone()), visible, peer })
 }
 
@@ -125,10 +125,9 @@ async fn permit(
     peer: &Peer,
 ) -> Result<Permit, Fault> {
     let (rpc, principal) = (admission.rule.rpc, caller.principal());
-    let peer = peer.certificate.as_ref();
-    admission.guard.observe(rpc, gate, principal, &id, peer);
+    admission.guard.observe(rpc, gate, principal, &id, peer.certificate.as_ref());
     let policies = admission.guard.decide(rpc, gate, principal, &id, peer).await?;
-    Ok(Permit::new(admission.rule.rpc, caller.user_id(), gate.resource, id, policies))
+    Ok(Permit::new(admission.rule.rpc, caller.clone(), gate.resource, id, policies))
 }
 
 /// The id that a client has named: its own, where it has written `me`.

@@ -12,9 +12,9 @@ mod translate;
 use std::fmt;
 
 use cedar_policy::{Effect, Policy};
-use countersign_types::{Code, Denial, Fault, UserId};
+use countersign_types::{Fault, UserId};
 
-use crate::{Guard, PeerCertificate, policies::PolicyGate, principal::Principal};
+use crate::{Guard, Peer, policies::PolicyGate, principal::Principal};
 use formula::{Asking, Formula};
 
 pub use condition::{Condition, Operator};
@@ -56,10 +56,10 @@ impl Guard {
         rpc: &'static str,
         gate: &PolicyGate,
         principal: &Principal,
-        peer: Option<&PeerCertificate>,
+        peer: &Peer,
     ) -> Result<Visible, Fault> {
         let now = self.core.clock.now();
-        let asking = Asking { caller: principal, peer, now };
+        let asking = Asking { caller: principal, peer: peer.certificate.as_ref(), now };
         let generation = self.core.policies.current();
         let list = generation.of(gate).list();
         let resolved = |formulas: &[Formula]| {
@@ -74,17 +74,7 @@ impl Guard {
         let condition = Condition::all(vec![permits, forbids.negated()]);
         let user = principal.claims.subject;
         if condition.is_never() {
-            let denial = Denial {
-                rpc,
-                user,
-                resource_type: gate.resource,
-                resource: None,
-                policies: Vec::new(),
-                time: now,
-            };
-            self.core.recorder.denied(denial, self.sink.as_ref());
-            let message = "the caller may not do this";
-            return Err(Fault::new(Code::PermissionDenied, "ACCESS_DENIED", message));
+            return Err(self.deny(rpc, gate, principal, "", peer, Vec::new()));
         }
         self.core.recorder.permitted(rpc);
         Ok(Visible { rpc, user, resource_type: gate.resource, condition })

@@ -18,7 +18,7 @@ pub struct Caller(Arc<Principal>);
 #[derive(Clone)]
 pub struct Permit {
     rpc: &'static str,
-    user: UserId,
+    caller: Caller,
     resource_type: &'static str,
     resource_id: String,
     policies: Vec<String>,
@@ -85,12 +85,12 @@ impl fmt::Debug for Caller {
 impl Permit {
     pub(crate) const fn new(
         rpc: &'static str,
-        user: UserId,
+        caller: Caller,
         resource_type: &'static str,
         resource_id: String,
         policies: Vec<String>,
     ) -> Self {
-        Self { rpc, user, resource_type, resource_id, policies }
+        Self { rpc, caller, resource_type, resource_id, policies }
     }
 
     /// The RPC, such as `countersign.user.v1.ProfileService/GetProfile`.
@@ -101,8 +101,14 @@ impl Permit {
 
     /// Who was permitted.
     #[must_use]
-    pub const fn user_id(&self) -> UserId {
-        self.user
+    pub fn user_id(&self) -> UserId {
+        self.caller.user_id()
+    }
+
+    /// The same with all that is known of them.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Type of the resource, such as `Profile`.
@@ -137,7 +143,7 @@ impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("rpc", &self.rpc)
-            .field("user", &self.user)
+            .field("user", &self.caller.user_id())
             .field("resource_type", &self.resource_type)
             .field("resource_id", &self.resource_id)
             .field("policies", &self.policies)

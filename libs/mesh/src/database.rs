@@ -1,9 +1,10 @@
 //! The database: opening it the same way everywhere. `migrate` brings its
 //! schema up to date, `probe` finds out whether it can be written, `presence` whether its server is there, `retry` repeats
-//! what lost against somebody else, `time` gives all replicas one time, `visible` and `page` make the query of a list, and
+//! what lost against somebody else, `time` gives all replicas one time, `visible`, `filter` and `page` make the query of a list, and
 //! what went wrong becomes a fault in `fault`.
 
 mod fault;
+mod filter;
 mod migrate;
 mod page;
 mod presence;
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use crate::{Error, config::DatabaseConfig};
 pub(crate) use fault::away;
 pub use fault::{fault, is_conflict};
+pub use filter::{Comparison, Since, comparisons};
 pub use migrate::{Progress, migrate, migrate_telling, pending};
 pub use page::{List, Page};
 pub use presence::Presence;

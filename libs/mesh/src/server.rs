@@ -16,6 +16,7 @@ mod lifetime;
 mod limit;
 mod mounts;
 mod observe;
+mod origin;
 mod peers;
 mod priority;
 mod request_id;

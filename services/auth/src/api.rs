@@ -12,14 +12,16 @@ mod telling;
 
 use std::{mem, ops::Deref, sync::Arc};
 
+use countersign_audit::{Asked, Listed, Trail};
 use countersign_contracts::auth::v1::{
-    self as contract, AccountService, AuthService, DeleteAccountRequest, DeleteAccountResponse,
-    DisableAccountRequest, DisableAccountResponse, EnableAccountRequest, EnableAccountResponse,
-    GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest, GetVerificationKeysResponse,
-    ListAccountsRequest, ListAccountsResponse, ListSessionsRequest, ListSessionsResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
-    RegisterRequest, RegisterResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
-    RevokeSessionRequest, RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
+    self as contract, AccountService, AuditService, AuthService, DeleteAccountRequest,
+    DeleteAccountResponse, DisableAccountRequest, DisableAccountResponse, EnableAccountRequest,
+    EnableAccountResponse, GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest,
+    GetVerificationKeysResponse, ListAccountsRequest, ListAccountsResponse, ListAuditEventsRequest,
+    ListAuditEventsResponse, ListSessionsRequest, ListSessionsResponse, LoginRequest,
+    LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
+    RegisterResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
+    RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
     SetAccountAttributesResponse, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
@@ -60,6 +62,7 @@ pub(crate) struct Auth {
     pub(crate) revocations: Revocations,
     /// The attributes that accounts can have.
     pub(crate) declared: AttributeKinds,
+    pub(crate) trail: Trail,
     pub(crate) meter: Meter,
 }
 
@@ -99,7 +102,8 @@ impl AuthService for Api {
         // Wiped from here on, also where it is refused.
         let password = Password::new(password);
         let address = call.peer.address;
-        self.throttle.admit_registration(address.into())?;
+        let admitted = self.throttle.admit_registration(address.into());
+        admitted.inspect_err(|_| self.note_wait("registration", &call.peer))?;
         let (roles, tenant) = (Vec::new(), Tenant::default());
         let wish = Wish { email, password, roles, tenant, address };
         let account = match (self.registrar.register(wish).await?, self.config.registration.quiet) {
@@ -154,7 +158,8 @@ impl SessionService for Api {
         &self,
         call: Call<ListSessionsRequest>,
     ) -> Result<ListSessionsResponse, Error> {
-        let Call { message, caller, permit, .. } = call;
+        let Call { message, caller, permit, peer, .. } = call;
+        self.trail.read(permit.resource_as()?, &permit, &peer).await?;
         self.page_of_sessions(&permit, &caller, message.page_size, &message.page_token).await
     }
 
@@ -177,6 +182,20 @@ impl SessionService for Api {
     }
 }
 
+impl AuditService for Api {
+    type Error = Error;
+
+    async fn list_audit_events(
+        &self,
+        call: ListCall<ListAuditEventsRequest>,
+    ) -> Result<ListAuditEventsResponse, Error> {
+        let ListAuditEventsRequest { filter, page_size, page_token } = &call.message;
+        let asked = Asked { filter, page_size: *page_size, page_token };
+        let Listed { events, next_page_token } = self.trail.page(&call, asked).await?;
+        Ok(ListAuditEventsResponse { audit_events: events, next_page_token })
+    }
+}
+
 impl AccountService for Api {
     type Error = Error;
 
@@ -184,14 +203,21 @@ impl AccountService for Api {
         &self,
         call: Call<GetAccountRequest>,
     ) -> Result<GetAccountResponse, Error> {
-        Ok(GetAccountResponse { account: Some(self.account(&call.permit).await?) })
+        let Call { permit, peer, .. } = call;
+        self.trail.read(permit.resource_as()?, &permit, &peer).await?;
+        Ok(GetAccountResponse { account: Some(self.account(&permit).await?) })
     }
 
     async fn list_accounts(
         &self,
         call: ListCall<ListAccountsRequest>,
     ) -> Result<ListAccountsResponse, Error> {
-        self.page_of_accounts(&call.visible, &call.message).await
+        let ListCall { message, visible, caller, peer, .. } = call;
+        let page = self.page_of_accounts(&visible, &message).await?;
+        let me = caller.user_id().to_string();
+        let others = page.accounts.iter().filter(|account| account.id != me).count();
+        self.trail.listed(others, &visible, &caller, &peer).await?;
+        Ok(page)
     }
 
     async fn update_account_roles(

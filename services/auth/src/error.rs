@@ -139,6 +139,9 @@ pub enum Error {
     /// The outbox failed.
     #[error("the outbox failed: {0}")]
     Events(#[source] countersign_events::Error),
+    /// The audit trail failed.
+    #[error(transparent)]
+    Audit(countersign_audit::Error),
     /// A part of the system refused in words that a client may hear.
     #[error(transparent)]
     Refused(#[from] Fault),
@@ -171,6 +174,7 @@ impl From<countersign_audit::Error> for Error {
         match error {
             countersign_audit::Error::Database(error) => Self::Database(error),
             countersign_audit::Error::Unit(error) => error.into(),
+            other => Self::Audit(other),
         }
     }
 }
@@ -237,6 +241,7 @@ impl From<Error> for Fault {
             }
             Error::Database(error) => database::fault(&error),
             Error::Events(error) => error.into(),
+            Error::Audit(error) => error.into(),
             Error::Refused(fault) => fault,
             ours => {
                 // None of these carries a secret or a personal datum in its text.

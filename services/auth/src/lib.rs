@@ -28,8 +28,10 @@ mod upkeep;
 
 use std::{collections::BTreeSet, fmt};
 
-use countersign_audit::{Chain, Denials};
-use countersign_contracts::auth::v1::{account_service, auth_service, session_service};
+use countersign_audit::{Asides, AuditKey, Chain, Trail};
+use countersign_contracts::auth::v1::{
+    account_service, audit_service, auth_service, session_service,
+};
 use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
 use countersign_guard::{Guard, Revocations, Settings};
 use countersign_mesh::{
@@ -81,6 +83,8 @@ pub struct Deps {
     /// The attributes of accounts that policies of other services read: tokens
     /// carry them beside those that the policies here read.
     pub read_elsewhere: BTreeSet<String>,
+    /// How the audit trail is kept.
+    pub audit: countersign_audit::Config,
 }
 
 /// The service, ready to be served.
@@ -95,10 +99,10 @@ pub struct Service {
     pub rotation: Rotation,
     /// Deletes old sessions and forgets old revocations.
     pub upkeep: Upkeep,
-    /// Chains the audit trail.
+    /// Chains and signs the audit trail, and deletes what is too old.
     pub chain: Chain,
-    /// Writes denied calls to the audit trail.
-    pub denials: Denials,
+    /// Writes to the audit trail what belongs to no transaction.
+    pub asides: Asides,
     /// Finds out whether calls can be taken.
     pub probe: Probe,
 }
@@ -111,7 +115,8 @@ pub struct Service {
 /// [`Error`] with a sentence for the operator.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     config.validate()?;
-    let Deps { db, clock, guard, settings, bus, master, keys, revocations, read_elsewhere } = deps;
+    let Deps { db, clock, guard, settings, bus, master, keys, revocations, .. } = deps;
+    let (audit, read_elsewhere) = (deps.audit, deps.read_elsewhere);
     database::migrate::<Migrator>(&db).await?;
     check_master_key(&db, &master).await?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
@@ -132,6 +137,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let reads = guard.clone();
     let carries =
         Box::new(move |name: &str| reads.reads_attribute(name) || read_elsewhere.contains(name));
+    let audit_key = AuditKey::open(&db, &master, clock.now()).await?;
+    let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),
         devices: DeviceKey::new(&master, config.throttle.device_lifetime),
@@ -142,18 +149,19 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         bus: bus.clone(),
         registrar,
         revocations,
+        trail,
         meter: Meter::new(),
         config,
     });
     let guard = guard
         .with_resolver("Account", AccountOwner(db.clone()))
         .with_resolver("Session", SessionOwner(db));
-    let (denied, denials) = Denials::new(outbox.clone());
     let guard = guard.record(denied);
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
         .service(session_service(api.clone(), &guard))
-        .service(account_service(api, &guard))
+        .service(account_service(api.clone(), &guard))
+        .service(audit_service(api, &guard))
         .priority(
             Priority::Low,
             &["countersign.auth.v1.AuthService/Login", "countersign.auth.v1.AuthService/Register"],
@@ -162,14 +170,15 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
             Priority::Lowest,
             &[
                 "countersign.auth.v1.AccountService/ListAccounts",
+                "countersign.auth.v1.AuditService/ListAuditEvents",
                 "countersign.auth.v1.SessionService/ListSessions",
             ],
         )
         .ready(probe.readiness())
         .storage(probe.presence());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
-    let chain = Chain::new(outbox);
-    Ok(Service { part, relay, consumers, rotation, upkeep, chain, denials, probe })
+    let chain = Chain::new(outbox, audit, Some(audit_key));
+    Ok(Service { part, relay, consumers, rotation, upkeep, chain, asides, probe })
 }
 
 /// Calls can be taken where the database can be written, a guard can decide and
@@ -184,13 +193,13 @@ impl Service {
     /// The part with the tasks that do by themselves what the other fields do by steps.
     #[must_use]
     pub fn into_part(self) -> Part {
-        let Self { part, relay, consumers, rotation, upkeep, chain, denials, probe } = self;
+        let Self { part, relay, consumers, rotation, upkeep, chain, asides, probe } = self;
         let part = part
             .task(Task::new("relay", |cancel| relay.run(cancel)))
             .task(Task::new("rotation", |cancel| rotation.run(cancel)))
             .task(Task::new("upkeep", |cancel| upkeep.run(cancel)))
             .task(Task::new("audit", |cancel| chain.run(cancel)))
-            .task(Task::new("denials", |cancel| denials.run(cancel)))
+            .task(Task::new("asides", |cancel| asides.run(cancel)))
             .task(Task::new("probe", |cancel| probe.run(cancel)));
         consumers.into_iter().fold(part, |part, consumer| {
             part.task(Task::new("redelivery", |cancel| consumer.run_redelivery(cancel)))

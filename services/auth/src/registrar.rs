@@ -132,10 +132,11 @@ async fn record(
 ) -> Result<(), Error> {
     let roles = i64::try_from(account.roles.len()).unwrap_or(i64::MAX);
     let entry = if is_new {
-        Entry::new(Action::UserCreated, Outcome::Success).subject(account.id)
+        Entry::new(Action::UserCreated, Outcome::Success).subject(account.id).account(account.id)
     } else {
         Entry::new(Action::UserCreated, Outcome::Failure)
     };
-    let entry = entry.address(address).with("roles", Value::Number(roles));
+    let entry =
+        entry.tenant(account.tenant.clone()).address(address).with("roles", Value::Number(roles));
     Ok(countersign_audit::record(unit, &entry).await?)
 }

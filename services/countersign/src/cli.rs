@@ -73,7 +73,7 @@ pub enum Command {
     /// Make accounts.
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Check the audit trail.
+    /// Check and export the audit trails.
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Write, check and try out policies. Needs no data and no configuration.
@@ -185,12 +185,33 @@ pub enum AccountCommand {
     },
 }
 
-/// Check the audit trail.
+/// Check and export the audit trails.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AuditCommand {
-    /// Follow the hash chains from their beginning; name the first row that
-    /// was changed, or say that there is none.
-    Verify,
+    /// Follow the hash chains from their beginning and hold them against their
+    /// signed checkpoints; name the first row that was changed, or say that
+    /// there is none.
+    Verify {
+        /// Trust this audit key (PASERK, k4.public…), and no other; may be
+        /// repeated. Without any, those are trusted that the master key opens
+        /// and, where there is no master key, those of the database.
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
+        /// Hold the trail against this checkpoint as well, which was kept
+        /// elsewhere (the statement of an AuditCheckpoint event); may be repeated.
+        #[arg(long = "checkpoint", value_name = "STATEMENT")]
+        checkpoints: Vec<String>,
+    },
+    /// Print the trails as lines of JSON, one an entry.
+    Export {
+        /// Only the trail of this service.
+        #[arg(value_enum)]
+        service: Option<Role>,
+        /// Only entries since then: a time such as 2026-11-23T08:00:00Z, or a
+        /// span back from now, such as 90s, 30m, 12h, 7d.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Since>,
+    },
 }
 
 const SINCE: &str = "a time such as 2026-11-23T08:00:00Z, or a span such as 90s, 30m, 12h, 7d";

@@ -51,6 +51,8 @@ pub struct Config {
     pub bus: BusConfig,
     /// Where the user service learns which keys verify tokens.
     pub keys: KeysConfig,
+    /// How the services keep their audit trails.
+    pub audit: countersign_audit::Config,
     /// The auth service.
     pub auth: countersign_auth::Config,
     /// The user service.
@@ -109,6 +111,7 @@ impl Default for Config {
             database: DatabasesConfig::default(),
             bus: BusConfig::default(),
             keys: KeysConfig::default(),
+            audit: countersign_audit::Config::default(),
             auth: countersign_auth::Config::default(),
             user: countersign_user::Config::default(),
         }
@@ -169,6 +172,7 @@ impl Config {
         self.database.user.validate("database.user")?;
         self.bus.validate("bus")?;
         self.keys.validate("keys")?;
+        self.audit.validate("audit")?;
         self.user.validate("user")?;
         self.auth.validate().map_err(|error| Error::Section("auth", error.to_string()))?;
         Ok(())

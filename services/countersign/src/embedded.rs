@@ -60,8 +60,8 @@ impl Embedded {
         databases.prepare(config).await?;
         let bus = bus::open(config).await?;
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
-        let auth = guarding.auth(databases.auth.clone(), master);
-        let user = guarding.user(databases.user.clone());
+        let auth = guarding.auth(databases.auth.clone(), master.clone());
+        let user = guarding.user(databases.user.clone(), master);
         Ok(Self {
             auth: countersign_auth::build(config.auth.clone(), auth).await?,
             user: countersign_user::build(config.user.clone(), user).await?,

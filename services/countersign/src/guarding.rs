@@ -27,6 +27,7 @@ pub struct Guarding {
     keys: KeyRing,
     revocations: Revocations,
     read_elsewhere: BTreeSet<String>,
+    audit: countersign_audit::Config,
     clock: Clock,
     bus: Bus,
 }
@@ -55,7 +56,8 @@ impl Guarding {
         let policies = own.watch(&guard);
         let (clock, bus) = (clock.clone(), bus.clone());
         let read_elsewhere = config.token.attributes_elsewhere.iter().cloned().collect();
-        Ok(Self { guard, policies, settings, keys, revocations, read_elsewhere, clock, bus })
+        let audit = config.audit.clone();
+        Ok(Self { guard, policies, settings, keys, revocations, read_elsewhere, audit, clock, bus })
     }
 
     /// What the auth service needs.
@@ -70,12 +72,14 @@ impl Guarding {
             keys: self.keys.clone(),
             revocations: self.revocations.clone(),
             read_elsewhere: self.read_elsewhere.clone(),
+            audit: self.audit.clone(),
         }
     }
 
     /// What the user service needs.
-    pub fn user(&self, db: DatabaseConnection) -> countersign_user::Deps {
+    pub fn user(&self, db: DatabaseConnection, master: MasterKey) -> countersign_user::Deps {
         let (clock, guard, bus) = (self.clock.clone(), self.guard.clone(), self.bus.clone());
-        countersign_user::Deps { db, clock, guard, bus }
+        let audit = self.audit.clone();
+        countersign_user::Deps { db, clock, guard, bus, audit, master: Some(master) }
     }
 }

@@ -1,11 +1,12 @@
 //! The user service alone: one of any number of replicas on one database. It
-//! has no master key and never sees the auth service's database: keys come by
+//! needs no master key, but where it is to sign its audit trail, and never sees the auth service's database: keys come by
 //! gRPC, revocations by the bus.
 
 use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::{Feed, FeedOptions};
 use countersign_mesh::{Part, Readiness, Task};
+use countersign_seal::MasterKey;
 use countersign_types::Clock;
 use countersign_user::{Migrator, Service};
 use sea_orm::DatabaseConnection;
@@ -63,7 +64,16 @@ impl UserRole {
         let guard = own.put_into(builder).build()?;
         let policies = own.watch(&guard);
         let time = databases::time(&db, clock.clone());
-        let deps = countersign_user::Deps { db: db.clone(), clock, guard, bus: bus.clone() };
+        let master = config.master_key_file.as_ref().map(MasterKey::load).transpose()?;
+        let audit = config.audit.clone();
+        let deps = countersign_user::Deps {
+            db: db.clone(),
+            clock,
+            guard,
+            bus: bus.clone(),
+            audit,
+            master,
+        };
         let user = countersign_user::build(config.user.clone(), deps).await?;
         let ready = Readiness::from(feed.ready());
         let tasks = vec![Task::new("feed", |cancel| feed.run(cancel)), time];

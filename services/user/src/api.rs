@@ -3,12 +3,13 @@
 //! What the contract can express is checked, and who may call is decided,
 //! before anything here runs. Knows nothing of gRPC.
 
-use countersign_audit::{Action, Entry, Outcome, Value};
+use countersign_audit::{Action, Asked, Entry, Listed, Outcome, Trail, Value};
 use countersign_contracts::{
     events::v1::ProfileUpdated,
     user::v1::{
-        GetProfileRequest, GetProfileResponse, ListProfilesRequest, ListProfilesResponse,
-        ProfileService, UpdateProfileRequest, UpdateProfileResponse,
+        AuditService, GetProfileRequest, GetProfileResponse, ListAuditEventsRequest,
+        ListAuditEventsResponse, ListProfilesRequest, ListProfilesResponse, ProfileService,
+        UpdateProfileRequest, UpdateProfileResponse,
     },
 };
 use countersign_events::{Outbox, Unit};
@@ -23,9 +24,25 @@ use crate::{
     store::{Profile, profiles},
 };
 
-/// Answers the calls.
+/// Answers the calls; clones answer together.
+#[derive(Clone)]
 pub struct Api {
     pub outbox: Outbox,
+    pub trail: Trail,
+}
+
+impl AuditService for Api {
+    type Error = Error;
+
+    async fn list_audit_events(
+        &self,
+        call: ListCall<ListAuditEventsRequest>,
+    ) -> Result<ListAuditEventsResponse, Error> {
+        let ListAuditEventsRequest { filter, page_size, page_token } = &call.message;
+        let asked = Asked { filter, page_size: *page_size, page_token };
+        let Listed { events, next_page_token } = self.trail.page(&call, asked).await?;
+        Ok(ListAuditEventsResponse { audit_events: events, next_page_token })
+    }
 }
 
 impl ProfileService for Api {
@@ -35,7 +52,9 @@ impl ProfileService for Api {
         &self,
         call: Call<GetProfileRequest>,
     ) -> Result<GetProfileResponse, Error> {
-        let profile = profiles::find(self.outbox.db(), &call.permit).await?;
+        let Call { permit, peer, .. } = call;
+        let profile = profiles::find(self.outbox.db(), &permit).await?;
+        self.trail.read(permit.resource_as()?, &permit, &peer).await?;
         let profile = profile.ok_or(Error::ProfileNotFound)?;
         Ok(GetProfileResponse { profile: Some(convert::message(&profile)) })
     }
@@ -44,13 +63,15 @@ impl ProfileService for Api {
         &self,
         call: ListCall<ListProfilesRequest>,
     ) -> Result<ListProfilesResponse, Error> {
-        let ListCall { visible, message, .. } = call;
-        let (rpc, caller) = (visible.rpc(), visible.user_id().as_uuid());
-        let list = List { rpc, caller, filter: "" };
+        let ListCall { visible, message, caller, peer, .. } = call;
+        let me = caller.user_id();
+        let list = List { rpc: visible.rpc(), caller: me.as_uuid(), filter: "" };
         let page = list.page(message.page_size, &message.page_token);
         let page = page.map_err(|rule| Error::Invalid(vec![rule]))?;
         let mut rows = profiles::list(self.outbox.db(), &visible, page).await?;
         let next_page_token = list.cut(page, &mut rows, |profile| profile.user.as_uuid());
+        let others = rows.iter().filter(|profile| profile.user != me).count();
+        self.trail.listed(others, &visible, &caller, &peer).await?;
         let profiles = rows.iter().map(convert::message).collect();
         Ok(ListProfilesResponse { profiles, next_page_token })
     }
@@ -105,9 +126,9 @@ async fn record<M>(
     changed: &[&'static str],
 ) -> Result<(), Error> {
     let entry = Entry::new(Action::UserUpdated, Outcome::Success)
-        .actor(call.caller.user_id())
+        .permitted(&call.permit, &call.peer)
         .subject(profile.user)
-        .address(call.peer.address)
+        .account(profile.user)
         .with("fields", Value::Words(changed.to_vec()));
     countersign_audit::record(unit, &entry).await?;
     let event = ProfileUpdated {

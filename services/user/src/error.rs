@@ -43,12 +43,10 @@ impl Error {
     pub(crate) fn is_conflict(&self) -> bool {
         use countersign_events::Error as Outbox;
         match self {
-            Self::Database(error)
-            | Self::Events(Outbox::Database(error))
-            | Self::Audit(
-                countersign_audit::Error::Database(error)
-                | countersign_audit::Error::Unit(Outbox::Database(error)),
-            ) => database::is_conflict(error),
+            Self::Database(error) | Self::Events(Outbox::Database(error)) => {
+                database::is_conflict(error)
+            }
+            Self::Audit(error) => error.is_conflict(),
             _ => false,
         }
     }

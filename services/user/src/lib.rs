@@ -19,8 +19,8 @@ mod store;
 use std::fmt;
 
 use api::Api;
-use countersign_audit::{Chain, Denials};
-use countersign_contracts::user::v1::profile_service;
+use countersign_audit::{Asides, AuditKey, Chain, Trail};
+use countersign_contracts::user::v1::{audit_service, profile_service};
 use countersign_events::{Bus, Consumer, Outbox, Relay};
 use countersign_guard::Guard;
 use countersign_mesh::{
@@ -28,6 +28,7 @@ use countersign_mesh::{
     database::{self, Probe},
     server::Priority,
 };
+use countersign_seal::MasterKey;
 use countersign_types::Clock;
 use owner::ProfileOwner;
 use sea_orm::DatabaseConnection;
@@ -46,6 +47,10 @@ pub struct Deps {
     pub guard: Guard,
     /// Brings events here and takes them away.
     pub bus: Bus,
+    /// How the audit trail is kept.
+    pub audit: countersign_audit::Config,
+    /// Seals the key that signs the audit trail; without it nothing is signed.
+    pub master: Option<MasterKey>,
 }
 
 /// The service, ready to be served.
@@ -56,10 +61,10 @@ pub struct Service {
     pub relay: Relay,
     /// Take in the events of other services; their requeued dead letters wait for a step.
     pub consumers: Vec<Consumer>,
-    /// Chains the audit trail.
+    /// Chains and signs the audit trail, and deletes what is too old.
     pub chain: Chain,
-    /// Writes denied calls to the audit trail.
-    pub denials: Denials,
+    /// Writes to the audit trail what belongs to no transaction.
+    pub asides: Asides,
     /// Finds out whether calls can be taken.
     pub probe: Probe,
 }
@@ -67,38 +72,51 @@ pub struct Service {
 /// Brings the tables up to date, subscribes to the bus and mounts the calls.
 ///
 /// # Errors
-/// [`Error::Mesh`]: a migration failed.
+/// [`Error::Mesh`]: a migration failed; [`Error::Audit`]: there is no key to sign
+/// the audit trail with.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
-    let Deps { db, clock, guard, bus } = deps;
+    let Deps { db, clock, guard, bus, audit, master } = deps;
     database::migrate::<Migrator>(&db).await?;
+    let key = match &master {
+        Some(master) => Some(AuditKey::open(&db, master, clock.now()).await?),
+        None => None,
+    };
     let outbox = Outbox::new(db, clock, "user");
     let consumers = consumers::all(&outbox, config.consumer());
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
     }
     let relay = Relay::new(outbox.clone(), bus, config.relay());
-    let chain = Chain::new(outbox.clone());
-    let (denied, denials) = Denials::new(outbox.clone());
+    let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
+    let chain = Chain::new(outbox.clone(), audit, key);
     let guard = guard.with_resolver("Profile", ProfileOwner(outbox.db().clone())).record(denied);
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
+    let api = Api { outbox, trail };
     let part = Part::new("user")
-        .service(profile_service(Api { outbox }, &guard))
-        .priority(Priority::Lowest, &["countersign.user.v1.ProfileService/ListProfiles"])
+        .service(profile_service(api.clone(), &guard))
+        .service(audit_service(api, &guard))
+        .priority(
+            Priority::Lowest,
+            &[
+                "countersign.user.v1.ProfileService/ListProfiles",
+                "countersign.user.v1.AuditService/ListAuditEvents",
+            ],
+        )
         .ready(probe.readiness())
         .storage(probe.presence());
-    Ok(Service { part, relay, consumers, chain, denials, probe })
+    Ok(Service { part, relay, consumers, chain, asides, probe })
 }
 
 impl Service {
     /// The part with the tasks that do by themselves what the other fields do by steps.
     #[must_use]
     pub fn into_part(self) -> Part {
-        let Self { part, relay, consumers, chain, denials, probe } = self;
+        let Self { part, relay, consumers, chain, asides, probe } = self;
         let part = part
             .task(Task::new("relay", |cancel| relay.run(cancel)))
             .task(Task::new("audit", |cancel| chain.run(cancel)))
-            .task(Task::new("denials", |cancel| denials.run(cancel)))
+            .task(Task::new("asides", |cancel| asides.run(cancel)))
             .task(Task::new("probe", |cancel| probe.run(cancel)));
         consumers.into_iter().fold(part, |part, consumer| {
             part.task(Task::new("redelivery", |cancel| consumer.run_redelivery(cancel)))

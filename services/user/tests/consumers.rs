@@ -40,7 +40,8 @@ async fn user() -> User {
     let guard = Guard::builder(settings).rules(RULES).policies(CEDAR_SCHEMA, BASE_POLICIES);
     let guard = guard.clock(clock.clone()).build().unwrap();
     let bus = Bus::memory();
-    let deps = Deps { db: db.clone(), clock, guard, bus: bus.clone() };
+    let audit = countersign_audit::Config::default();
+    let deps = Deps { db: db.clone(), clock, guard, bus: bus.clone(), audit, master: None };
     let service = build(Config::default(), deps).await.unwrap();
     User { service, db, bus, hand }
 }

@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{TlsConfig, duration_in_range, in_range};
+use super::{Cidr, ProxyHeader, TlsConfig, duration_in_range, in_range};
 use crate::Error;
 
 /// How the server listens, and what it bears.
@@ -19,6 +19,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Address and port that answer health, and nothing else, without TLS: for probes that speak none, such as Kubernetes'. Unset: health is answered on `listen` alone.
     pub health_listen: Option<SocketAddr>,
+    /// Networks of proxies, in CIDR notation such as `10.0.0.0/8`, at most 64, that are believed when they say for whom they call. The throttle, policies and the audit trail then go by that address; the limits of connections and calls stay those of the connection. None by default: whoever is believed can make every call come from anywhere.
+    pub trusted_proxies: Vec<Cidr>,
+    /// The header in which they say so. A trusted proxy has to write it itself, or at least append to it; the other one is not looked at.
+    pub proxy_header: ProxyHeader,
     /// Largest request message, in bytes, 1024 to 16777216. A larger one is answered with RESOURCE_EXHAUSTED. So many bytes times 64 may be on their way in at a time, times 16 from one peer.
     pub max_message_bytes: u32,
     /// Largest headers of a request, in bytes, 8192 to 1048576. Larger ones are answered with RESOURCE_EXHAUSTED. An access token takes up to 4096 of them.
@@ -84,6 +88,8 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
             health_listen: None,
+            trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
             max_message_bytes: 1024 * 1024,
             max_header_bytes: 16 * 1024,
             max_connections: 1024,
@@ -118,6 +124,7 @@ impl ServerConfig {
         const MINUTE: Duration = Duration::from_secs(60);
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let key = |name: &str| format!("{section}.{name}");
+        in_range(&key("trusted_proxies"), &self.trusted_proxies.len(), &(0..=64))?;
         in_range(&key("max_message_bytes"), &self.max_message_bytes, &(1024..=16 * 1024 * 1024))?;
         in_range(&key("max_header_bytes"), &self.max_header_bytes, &(8 * 1024..=1024 * 1024))?;
         for (name, value, most) in [

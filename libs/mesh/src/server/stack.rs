@@ -13,6 +13,7 @@ use super::{
     header_limit::HeaderLimit,
     limit::Limit,
     observe::{Methods, Observe},
+    origin::Origin,
     priority::Priorities,
     request_id::RequestId,
     stage::{Request, Response, Stage},
@@ -45,6 +46,8 @@ pub(super) fn stack(config: &ServerConfig, known: Known, routes: Routes) -> impl
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
+        // Above all that asks where a call comes from.
+        .layer(layer_fn(|next| Origin::new(next, config)))
         // Above all that records or writes down what belongs to a trace.
         .layer(layer_fn(Trace::new))
         // Sees the status that the client sees, whoever below has made it.

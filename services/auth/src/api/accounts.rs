@@ -13,6 +13,7 @@ use countersign_contracts::{
 use countersign_events::Unit;
 use countersign_guard::{Peer, Permit, Visible};
 use countersign_mesh::database::{self, List};
+use countersign_types::UserId;
 use sea_orm::prelude::Uuid;
 
 use super::{Auth, telling::Outdated};
@@ -96,7 +97,7 @@ impl Auth {
         let after = Account { epoch: before.epoch + 1, update_time, ..after };
         administration::save(&*unit, permit, &before, &after).await?;
         let entry = change.entry(&before, &after);
-        let entry = entry.actor(permit.user_id()).subject(after.id).address(peer.address);
+        let entry = entry.permitted(permit, peer).subject(after.id).account(after.id);
         countersign_audit::record(&unit, &entry).await?;
         append(&unit, change, &before, &after).await?;
         self.conclude(unit, permit, peer, &after).await?;
@@ -128,11 +129,11 @@ impl Auth {
 
     async fn record_last_administrator(&self, permit: &Permit, peer: &Peer) -> Result<(), Error> {
         let unit = self.outbox.begin().await?;
+        let user: UserId = permit.resource_as()?;
         let entry = Entry::new(Action::AuthzAdmin, Outcome::Failure)
-            .actor(permit.user_id())
-            .subject(permit.resource_as::<countersign_types::UserId>()?)
-            .address(peer.address)
-            .with("rpc", Value::Word(permit.rpc()))
+            .permitted(permit, peer)
+            .subject(user)
+            .account(user)
             .with("reason", Value::Word("last_administrator"));
         countersign_audit::record(&unit, &entry).await?;
         Ok(unit.commit().await?)

@@ -6,13 +6,14 @@ use countersign_contracts::events::v1::{SessionRevoked, UserLoggedOut};
 use countersign_events::Unit;
 use countersign_guard::{Caller, Peer, Permit};
 use countersign_mesh::database;
-use countersign_types::{SessionId, UserId};
+use countersign_types::SessionId;
 use sea_orm::prelude::Uuid;
 
 use super::Auth;
 use crate::{
     Error, convert,
     store::{
+        account::Account,
         revocation::{self, Revoked},
         session::Reason,
     },
@@ -35,7 +36,7 @@ impl Auth {
             logout_time: Some(convert::time(now)),
         };
         unit.append(revoked.user.as_uuid(), &event).await?;
-        self.record(&unit, "logout", caller.user_id(), &[revoked], peer).await?;
+        record(&unit, by(caller, peer), "logout", &[revoked]).await?;
         self.finish(unit, &[revoked], Reason::Logout).await
     }
 
@@ -50,7 +51,7 @@ impl Auth {
             self.refuse_tokens(permit.resource_as()?);
             return Ok(unit.rollback().await?);
         };
-        self.record(&unit, "revoked", caller.user_id(), &[revoked], peer).await?;
+        record(&unit, by(caller, peer), "revoked", &[revoked]).await?;
         self.finish(unit, &[revoked], Reason::Revoked).await
     }
 
@@ -85,7 +86,7 @@ impl Auth {
             unit.rollback().await?;
             return Ok(0);
         }
-        self.record(&unit, "revoked", caller.user_id(), &revoked, peer).await?;
+        record(&unit, by(caller, peer), "revoked", &revoked).await?;
         self.finish(unit, &revoked, Reason::Revoked).await?;
         Ok(revoked.len())
     }
@@ -96,12 +97,16 @@ impl Auth {
     pub(super) async fn make_room(
         &self,
         unit: &Unit,
-        account: UserId,
+        account: &Account,
         peer: &Peer,
     ) -> Result<Vec<Revoked>, Error> {
         let others = u64::from(self.config.session.max_per_account).saturating_sub(1);
-        let revoked = revocation::surplus(&**unit, account, others, BATCH, self.now()).await?;
-        self.record(unit, "too_many", account, &revoked, peer).await?;
+        let revoked = revocation::surplus(&**unit, account.id, others, BATCH, self.now()).await?;
+        let entry = Entry::new(Action::SessionRevoked, Outcome::Success)
+            .actor(account.id)
+            .tenant(account.tenant.clone())
+            .address(peer.address);
+        record(unit, entry, "too_many", &revoked).await?;
         Ok(revoked)
     }
 
@@ -157,26 +162,25 @@ impl Auth {
             }
             ended.extend(some);
         }
-        self.record(unit, "revoked", permit.user_id(), &ended, peer).await?;
+        record(unit, by(permit.caller(), peer), "revoked", &ended).await?;
         Ok(ended)
     }
+}
 
-    async fn record(
-        &self,
-        unit: &Unit,
-        reason: &'static str,
-        actor: UserId,
-        revoked: &[Revoked],
-        peer: &Peer,
-    ) -> Result<(), Error> {
-        for Revoked { session, .. } in revoked {
-            let entry = Entry::new(Action::SessionRevoked, Outcome::Success)
-                .actor(actor)
-                .subject(*session)
-                .address(peer.address)
-                .with("reason", Value::Word(reason));
-            countersign_audit::record(unit, &entry).await?;
-        }
-        Ok(())
-    }
+/// The end of a session by a call.
+fn by(caller: &Caller, peer: &Peer) -> Entry {
+    Entry::new(Action::SessionRevoked, Outcome::Success).by(caller, peer)
+}
+
+/// One entry for each of the sessions, which are of one account.
+async fn record(
+    unit: &Unit,
+    entry: Entry,
+    reason: &'static str,
+    revoked: &[Revoked],
+) -> Result<(), Error> {
+    let entries = revoked.iter().map(|Revoked { session, user }| {
+        entry.clone().subject(*session).account(*user).with("reason", Value::Word(reason))
+    });
+    Ok(countersign_audit::record_all(unit, entries).await?)
 }

@@ -48,7 +48,8 @@ impl Auth {
             Error::Invalid(vec![Violation::new("email", "email", rule.to_string())])
         })?;
         let device = self.device(&email, device_token).await?;
-        let attempt = self.throttle.admit(&email, peer.address.into(), device.as_ref())?;
+        let attempt = self.throttle.admit(&email, peer.address.into(), device.as_ref());
+        let attempt = attempt.inspect_err(|_| self.note_wait("login", peer))?;
         match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
                 let label = label(device_label, peer);
@@ -99,8 +100,8 @@ impl Auth {
                 Ok(Some((account, renewal)))
             }
             (found, _) => {
-                let user = found.map(|(account, _)| account.id);
-                self.record_failure(user, LoginFailureReason::BadCredentials, peer).await?;
+                let account = found.as_ref().map(|(account, _)| account);
+                self.record_failure(account, LoginFailureReason::BadCredentials, peer).await?;
                 Ok(None)
             }
         }
@@ -125,16 +126,16 @@ impl Auth {
         };
         if let Some(refused) = refused {
             unit.rollback().await?;
-            self.record_failure(Some(account.id), LoginFailureReason::NotActive, peer).await?;
+            self.record_failure(Some(&account), LoginFailureReason::NotActive, peer).await?;
             return Err(refused);
         }
-        let surplus = self.make_room(&unit, account.id, peer).await?;
+        let surplus = self.make_room(&unit, &account, peer).await?;
         let row = self.new_session(account.id, label.to_owned(), peer);
         session::create(&*unit, &row).await?;
         if let Some(Renewal { old, new }) = renewal {
             credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
-        record_success(&unit, &row, peer).await?;
+        record_success(&unit, &row, &account, peer).await?;
         self.finish(unit, &surplus, Reason::Revoked).await?;
         let grant = Grant {
             user: account.id,
@@ -174,21 +175,29 @@ impl Auth {
         }
     }
 
+    /// Somebody has to wait before the next attempt. Nothing is known of who it is.
+    pub(super) fn note_wait(&self, attempt: &'static str, peer: &Peer) {
+        let entry = Entry::new(Action::LoginFailMax, Outcome::Failure)
+            .address(peer.address)
+            .with("attempt", Value::Word(attempt));
+        self.trail.note(entry);
+    }
+
     /// The same work for an account and for none. Failures have no order: the
     /// event belongs to no aggregate.
     async fn record_failure(
         &self,
-        user: Option<UserId>,
+        account: Option<&Account>,
         reason: LoginFailureReason,
         peer: &Peer,
     ) -> Result<(), Error> {
-        let record = || self.try_record_failure(user, reason, peer);
+        let record = || self.try_record_failure(account, reason, peer);
         database::retry(Error::is_conflict, record).await
     }
 
     async fn try_record_failure(
         &self,
-        user: Option<UserId>,
+        account: Option<&Account>,
         reason: LoginFailureReason,
         peer: &Peer,
     ) -> Result<(), Error> {
@@ -196,7 +205,9 @@ impl Auth {
         let entry = Entry::new(Action::LoginFail, Outcome::Failure)
             .address(peer.address)
             .with("reason", Value::Word(reason.as_str_name()));
-        let entry = Entry { subject: user.map(Into::into), ..entry };
+        let user = account.map(|account| account.id);
+        let tenant = account.map(|account| account.tenant.clone()).unwrap_or_default();
+        let entry = Entry { subject: user.map(Into::into), account: user, ..entry.tenant(tenant) };
         countersign_audit::record(&unit, &entry).await?;
         let event = LoginFailed {
             user_id: user.map(|user| user.to_string()).unwrap_or_default(),
@@ -214,11 +225,19 @@ struct Renewal {
     new: String,
 }
 
-async fn record_success(unit: &Unit, row: &session::Model, peer: &Peer) -> Result<(), Error> {
+async fn record_success(
+    unit: &Unit,
+    row: &session::Model,
+    account: &Account,
+    peer: &Peer,
+) -> Result<(), Error> {
     let (user, session) = (UserId::from(row.user_id), SessionId::from(row.id));
     let entry = Entry::new(Action::LoginSuccess, Outcome::Success)
         .actor(user)
         .subject(session)
+        .account(user)
+        .session(session)
+        .tenant(account.tenant.clone())
         .address(peer.address);
     countersign_audit::record(unit, &entry).await?;
     let event = LoginSucceeded { user_id: user.to_string(), session_id: session.to_string() };

@@ -59,7 +59,7 @@ impl Auth {
             // Its successor is the one that is due: it was not used yet.
             1 if now.since(rotated) <= self.config.session.grace_window => grant(&session, account),
             1.. => {
-                let end = || self.end_reused(token, &session, address);
+                let end = || self.end_reused(token, &session, &account, address);
                 database::retry(Error::is_conflict, end).await?;
                 Err(Error::RefreshReused)
             }
@@ -74,6 +74,7 @@ impl Auth {
         &self,
         token: &RefreshToken,
         session: &Model,
+        account: &Account,
         address: Option<IpAddr>,
     ) -> Result<(), Error> {
         let unit = self.outbox.begin().await?;
@@ -89,6 +90,9 @@ impl Auth {
         unit.append(Uuid::nil(), &detected).await?;
         let entry = Entry::new(Action::TokenReuse, Outcome::Failure)
             .subject(revoked.session)
+            .account(account.id)
+            .session(revoked.session)
+            .tenant(account.tenant.clone())
             .address(address)
             .with("presented_generation", Value::Number(token.generation))
             .with("current_generation", Value::Number(session.generation));

@@ -119,6 +119,7 @@ impl Set {
             master: self.master.clone(),
             keys,
             revocations,
+            audit: countersign_audit::Config::default(),
             read_elsewhere: self.read_elsewhere.iter().map(|&name| name.to_owned()).collect(),
         };
         let mut service = build(self.config.clone(), deps).await?;

@@ -19,7 +19,11 @@ async fn erase(unit: &Unit, event: &Event) -> Result<(), Error> {
     let deleted: UserDeleted = event.decode()?;
     let user = super::user(&deleted.user_id)?;
     if profiles::erase(&**unit, user, unit.now()).await? {
-        let entry = Entry::new(Action::UserDeleted, Outcome::Success).subject(user);
+        let tenant = profiles::tenant(&**unit, user).await?.and_then(|name| name.parse().ok());
+        let entry = Entry::new(Action::UserDeleted, Outcome::Success)
+            .subject(user)
+            .account(user)
+            .tenant(tenant.unwrap_or_default());
         countersign_audit::record(unit, &entry).await?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign::{Config, Embedded};
-use countersign_audit::Denials;
+use countersign_audit::Asides;
 use countersign_events::{Consumer, Relay};
 use countersign_mesh::{database::Probe, server::Server};
 use countersign_types::Clock;
@@ -21,7 +21,7 @@ pub(in super::super) struct Steps {
     pub user: Relay,
     pub probes: [Probe; 2],
     consumers: Vec<Consumer>,
-    denials: Mutex<[Denials; 2]>,
+    asides: Mutex<[Asides; 2]>,
 }
 
 pub(super) async fn start(config: &Config, clock: Clock) -> System {
@@ -32,8 +32,8 @@ pub(super) async fn start(config: &Config, clock: Clock) -> System {
     let address = listener.local_addr().expect("an address");
     let consumers = auth.consumers.into_iter().chain(user.consumers).collect();
     let probes = [auth.probe, user.probe];
-    let denials = Mutex::new([auth.denials, user.denials]);
-    let steps = Steps { auth: auth.relay, user: user.relay, probes, consumers, denials };
+    let asides = Mutex::new([auth.asides, user.asides]);
+    let steps = Steps { auth: auth.relay, user: user.relay, probes, consumers, asides };
     let server = Server::new(&server).part(auth.part).part(user.part).part(policies.into_part());
     tokio::spawn(server.serve(listener, CancellationToken::new()));
     System {
@@ -53,8 +53,8 @@ impl Steps {
             for consumer in &self.consumers {
                 moved += consumer.redeliver_step().await.expect("the consumer steps");
             }
-            for denials in self.denials.lock().await.iter_mut() {
-                moved += denials.step().await.expect("the denials are written");
+            for asides in self.asides.lock().await.iter_mut() {
+                moved += asides.step().await.expect("the asides are written");
             }
             if moved == 0 {
                 return;
