@@ -17,7 +17,13 @@ use protox::{
 use crate::error::Error;
 
 /// Imports that are built in, so that no user of the generator needs copies.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 5] = [
+    ("google/api/annotations.proto", include_str!("../proto/google/api/annotations.proto")),
+    ("google/api/http.proto", include_str!("../proto/google/api/http.proto")),
+    (
+        "countersign/http/v1/success.proto",
+        include_str!("../../../proto/countersign/http/v1/success.proto"),
+    ),
     ("buf/validate/validate.proto", include_str!("../proto/buf/validate/validate.proto")),
     (
         "countersign/policy/v1/rule.proto",

@@ -22,8 +22,9 @@
 //! ```
 //! The library depends on `prost`, `prost-types`, `tonic`, `tonic-prost`,
 //! `regex` and `countersign-types`, and declares a feature `server` that adds
-//! `countersign-guard`. The protos may import `buf/validate/validate.proto` and
-//! `countersign/policy/v1/rule.proto`, which are built in here.
+//! `countersign-guard`. The protos may import `buf/validate/validate.proto`,
+//! `countersign/policy/v1/rule.proto`, `countersign/http/v1/success.proto` and
+//! `google/api/annotations.proto`, which are built in here.
 //!
 //! The feature `policies` (on by default) checks the policies with Cedar. A
 //! crate that is only a client can leave it out, and builds without Cedar.
