@@ -73,7 +73,7 @@ async fn relay(channel: Channel) -> (SocketAddr, DropGuard) {
         environment: "test".to_owned(),
         ..Settings::default()
     };
-    let rule = Rule { rpc: "relay.v1.RelayService/Read", access: Access::Public };
+    let rule = Rule::new("relay.v1.RelayService/Read", Access::Public);
     let guard = Guard::builder(settings).rules(&[rule]).build().unwrap();
     let part = Part::new("relay").service(guard.protect(Relay(channel)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
