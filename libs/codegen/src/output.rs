@@ -116,14 +116,17 @@ fn server_constants(contract: &Contract, schema: &str, policies: Option<&[Policy
             Access::Resource { kind, .. } => format!("Policy {{ resource: {kind:?} }}"),
             Access::List { kind } => format!("List {{ resource: {kind:?} }}"),
         };
-        let limit = rule.max_staleness.map(|limit| {
+        let mut more = String::new();
+        if let Some(limit) = rule.max_staleness {
             let (secs, nanos) = (limit.as_secs(), limit.subsec_nanos());
-            format!(".max_staleness(::core::time::Duration::new({secs}, {nanos}))")
-        });
+            more = format!(".max_staleness(::core::time::Duration::new({secs}, {nanos}))");
+        }
+        if rule.streams_requests {
+            more.push_str(".streams_requests()");
+        }
         let _ = writeln!(
             rules,
-            "    ::countersign_guard::Rule::new({rpc:?}, ::countersign_guard::Access::{access}){},",
-            limit.unwrap_or_default()
+            "    ::countersign_guard::Rule::new({rpc:?}, ::countersign_guard::Access::{access}){more},"
         );
     }
     format!(

@@ -207,6 +207,12 @@ fn a_rule_says_how_old_news_may_be_and_the_table_has_it() {
     attempt.compile().expect("compiled");
     let root = attempt.written("contracts.rs");
     assert!(root.contains("Duration::new(7, 500000000)"), "{root}");
+    assert!(!root.contains("streams_requests"), "{root}");
+    let streaming =
+        SHOP.replace("GetBasket(GetBasketRequest)", "GetBasket(stream GetBasketRequest)");
+    let attempt = Attempt::new(&streaming);
+    attempt.compile().expect("compiled");
+    assert_eq!(attempt.written("contracts.rs").matches(".streams_requests()").count(), 1);
     for limit in ["seconds: 4", "seconds: 3601", "seconds: -5", "seconds: 5 nanos: -1", ""] {
         let error = Attempt::new(&of(limit)).compile().expect_err(limit);
         assert!(error.contains("GetBasket: its rule has a max_staleness that is not"), "{error}");
