@@ -83,6 +83,8 @@ pub(crate) fn write(folder: &Path, artifacts: Artifacts) -> Result<(), Error> {
     }
     tree.append(&mut root);
     store_rust(folder, "contracts.rs", &root)?;
+    // For `countersign policy`, which reads a schema from a file.
+    store(folder, "schema.cedarschema", schema.as_bytes())?;
     store(folder, "descriptor_set.binpb", &compiled.bytes)
 }
 

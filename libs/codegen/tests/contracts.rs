@@ -106,6 +106,7 @@ fn a_contract_that_holds_is_compiled_with_everything() {
     assert!(root.contains("acme.shop.v1.ShopService/GetBasket"), "{root}");
     assert!(root.contains("entity Basket"), "{root}");
     assert!(root.contains("basket-owner"), "{root}");
+    assert!(attempt.written("schema.cedarschema").contains("entity Basket"));
     let package = attempt.written("acme.shop.v1.rs");
     for part in
         ["pub trait ShopService", "pub fn shop_service<H", "ShopServiceClient", "string.uuid"]
