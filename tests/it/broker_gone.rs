@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use countersign_contracts::user::v1::Profile;
+use countersign::Config;
+use countersign_contracts::{auth::v1::ListSessionsRequest, user::v1::Profile};
 use countersign_mesh::health::v1::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -90,6 +91,38 @@ async fn work_goes_on_without_a_broker_and_its_events_arrive_in_order_and_once(t
     let active = "SELECT count(*) AS n FROM accounts WHERE status = 'active'";
     let active = Ledger::number(&ledger.auth, active).await;
     assert_eq!(usize::try_from(active), Ok(PEOPLE + 2));
+}
+
+/// Asks until there is an answer.
+async fn soon<T>(ask: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it never comes");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_may_not_go_on_with_old_news_refuses_until_it_hears_again() {
+    let mut nats = Nats::start().await;
+    let around = Surroundings { broker: Some(nats.url()), ..Surroundings::default() };
+    let strict = |config: &mut Config| config.token.max_staleness = Duration::from_secs(5);
+    let app = TestApp::among(around, Topology::SplitSqlite, strict).await;
+    let ada = app.signed_in("ada").await;
+    assert!(ada.clients.profile("me").await.is_ok());
+
+    nats.kill().await;
+    let refused = soon(async || ada.clients.profile("me").await.err()).await;
+    refusal::<()>(Err(refused)).is(Code::Unavailable, "GUARD_NOT_READY");
+    // The auth service revokes for itself, and reads of others in its database.
+    let request = ListSessionsRequest { user_id: "me".to_owned(), ..Default::default() };
+    assert!(ada.clients.sessions().list_sessions(request).await.is_ok());
+
+    nats.restart().await;
+    soon(async || ada.clients.profile("me").await.ok()).await;
 }
 
 // Without a broker there is none to lose: the embedded topology has no part in this.

@@ -100,7 +100,7 @@ impl Contracts {
     }
 
     /// Checks the contracts and the policies and writes `contracts.rs`, one
-    /// Rust file for each package and `descriptor_set.binpb`.
+    /// Rust file for each package, `descriptor_set.binpb` and `schema.cedarschema`.
     ///
     /// # Errors
     /// [`Error::Contract`] names everything that is wrong with the contracts, by

@@ -83,6 +83,8 @@ pub(crate) fn write(folder: &Path, artifacts: Artifacts) -> Result<(), Error> {
     }
     tree.append(&mut root);
     store_rust(folder, "contracts.rs", &root)?;
+    // For `countersign policy`, which reads a schema from a file.
+    store(folder, "schema.cedarschema", schema.as_bytes())?;
     store(folder, "descriptor_set.binpb", &compiled.bytes)
 }
 
@@ -116,14 +118,17 @@ fn server_constants(contract: &Contract, schema: &str, policies: Option<&[Policy
             Access::Resource { kind, .. } => format!("Policy {{ resource: {kind:?} }}"),
             Access::List { kind } => format!("List {{ resource: {kind:?} }}"),
         };
-        let limit = rule.max_staleness.map(|limit| {
+        let mut more = String::new();
+        if let Some(limit) = rule.max_staleness {
             let (secs, nanos) = (limit.as_secs(), limit.subsec_nanos());
-            format!(".max_staleness(::core::time::Duration::new({secs}, {nanos}))")
-        });
+            more = format!(".max_staleness(::core::time::Duration::new({secs}, {nanos}))");
+        }
+        if rule.streams_requests {
+            more.push_str(".streams_requests()");
+        }
         let _ = writeln!(
             rules,
-            "    ::countersign_guard::Rule::new({rpc:?}, ::countersign_guard::Access::{access}){},",
-            limit.unwrap_or_default()
+            "    ::countersign_guard::Rule::new({rpc:?}, ::countersign_guard::Access::{access}){more},"
         );
     }
     format!(

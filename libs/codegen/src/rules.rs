@@ -31,6 +31,8 @@ pub(crate) struct Rpc {
     pub(crate) access: Access,
     /// How old the news of revocations may be, where the rule says so.
     pub(crate) max_staleness: Option<Duration>,
+    /// Whether its client streams requests.
+    pub(crate) streams_requests: bool,
 }
 
 /// Who may call an RPC.
@@ -123,7 +125,7 @@ fn read_rule(
     if matches!(access, Access::Public) && max_staleness.is_some() {
         return Err("its rule has a max_staleness, and a public RPC reads no token".to_owned());
     }
-    Ok(Rpc { access, max_staleness })
+    Ok(Rpc { access, max_staleness, streams_requests: rpc.is_client_streaming() })
 }
 
 fn staleness(named: prost_types::Duration) -> Result<Duration, String> {

@@ -106,6 +106,7 @@ fn a_contract_that_holds_is_compiled_with_everything() {
     assert!(root.contains("acme.shop.v1.ShopService/GetBasket"), "{root}");
     assert!(root.contains("entity Basket"), "{root}");
     assert!(root.contains("basket-owner"), "{root}");
+    assert!(attempt.written("schema.cedarschema").contains("entity Basket"));
     let package = attempt.written("acme.shop.v1.rs");
     for part in
         ["pub trait ShopService", "pub fn shop_service<H", "ShopServiceClient", "string.uuid"]
@@ -207,6 +208,12 @@ fn a_rule_says_how_old_news_may_be_and_the_table_has_it() {
     attempt.compile().expect("compiled");
     let root = attempt.written("contracts.rs");
     assert!(root.contains("Duration::new(7, 500000000)"), "{root}");
+    assert!(!root.contains("streams_requests"), "{root}");
+    let streaming =
+        SHOP.replace("GetBasket(GetBasketRequest)", "GetBasket(stream GetBasketRequest)");
+    let attempt = Attempt::new(&streaming);
+    attempt.compile().expect("compiled");
+    assert_eq!(attempt.written("contracts.rs").matches(".streams_requests()").count(), 1);
     for limit in ["seconds: 4", "seconds: 3601", "seconds: -5", "seconds: 5 nanos: -1", ""] {
         let error = Attempt::new(&of(limit)).compile().expect_err(limit);
         assert!(error.contains("GetBasket: its rule has a max_staleness that is not"), "{error}");

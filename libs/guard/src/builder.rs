@@ -169,5 +169,6 @@ fn entry(rule: Rule, frame: &mut Frame, types: &Types) -> Result<Entry, Error> {
             Gate::List(Box::new(frame.list_gate(rule.rpc, resource, types)?))
         }
     };
-    Ok(Entry { rpc: rule.rpc, gate, max_staleness: rule.max_staleness })
+    let Rule { rpc, max_staleness, streams_requests, .. } = rule;
+    Ok(Entry { rpc, gate, max_staleness, streams_requests })
 }

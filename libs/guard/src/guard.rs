@@ -100,7 +100,13 @@ impl Guard {
     /// The RPCs that have a rule, such as `countersign.user.v1.ProfileService/GetProfile`.
     /// A server compares them with what it mounts before it starts.
     pub fn rpcs(&self) -> impl Iterator<Item = &'static str> {
-        self.core.rules.rpcs()
+        self.core.rules.entries().map(|entry| entry.rpc)
+    }
+
+    /// Those of them whose clients stream requests.
+    pub(crate) fn streaming(&self) -> impl Iterator<Item = &'static str> {
+        let streaming = self.core.rules.entries().filter(|entry| entry.streams_requests);
+        streaming.map(|entry| entry.rpc)
     }
 
     /// The attributes that accounts can have.

@@ -48,6 +48,12 @@ impl<S: NamedService> Guarded<S> {
     pub fn rpcs(&self) -> impl Iterator<Item = &'static str> {
         self.guard.rpcs().filter(|rpc| Rule::service(rpc) == S::NAME)
     }
+
+    /// Those of them whose clients stream requests, each of which may come whenever
+    /// its client has one.
+    pub fn streaming(&self) -> impl Iterator<Item = &'static str> {
+        self.guard.streaming().filter(|rpc| Rule::service(rpc) == S::NAME)
+    }
 }
 
 impl<S: NamedService> NamedService for Guarded<S> {

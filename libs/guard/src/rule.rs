@@ -14,6 +14,9 @@ pub struct Rule {
     pub access: Access,
     /// How old the news of revocations may be, where the rule says so.
     pub max_staleness: Option<Duration>,
+    /// Whether its client streams requests: a server waits for each of them for as
+    /// long as it likes.
+    pub streams_requests: bool,
 }
 
 /// Who may call an RPC.
@@ -41,6 +44,7 @@ pub(crate) struct Entry {
     pub(crate) rpc: &'static str,
     pub(crate) gate: Gate,
     pub(crate) max_staleness: Option<Duration>,
+    pub(crate) streams_requests: bool,
 }
 
 pub(crate) enum Gate {
@@ -67,8 +71,8 @@ impl Rules {
         self.0.get(path.strip_prefix('/')?)
     }
 
-    pub(crate) fn rpcs(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.0.values().map(|entry| &**entry)
     }
 }
 
@@ -76,7 +80,7 @@ impl Rule {
     /// The rule that says who may call an RPC, and nothing else.
     #[must_use]
     pub const fn new(rpc: &'static str, access: Access) -> Self {
-        Self { rpc, access, max_staleness: None }
+        Self { rpc, access, max_staleness: None, streams_requests: false }
     }
 
     /// The same, with a limit of its own to how old the news of revocations may
@@ -84,6 +88,12 @@ impl Rule {
     #[must_use]
     pub const fn max_staleness(self, limit: Duration) -> Self {
         Self { max_staleness: Some(limit), ..self }
+    }
+
+    /// The same, of an RPC whose client streams requests.
+    #[must_use]
+    pub const fn streams_requests(self) -> Self {
+        Self { streams_requests: true, ..self }
     }
 
     /// The full name of the service that the RPC belongs to.

@@ -22,6 +22,8 @@ pub struct Part {
     /// The RPCs that the guards before these services have rules for. The server
     /// compares them with the contracts before it starts.
     pub rpcs: Vec<&'static str>,
+    /// Those of them whose clients stream requests.
+    pub streaming: Vec<&'static str>,
     /// Mounts these services.
     pub routes: Routes,
     /// RPCs, such as `countersign.user.v1.ProfileService/GetProfile`, that are turned
@@ -59,6 +61,7 @@ impl Part {
             name,
             services: Vec::new(),
             rpcs: Vec::new(),
+            streaming: Vec::new(),
             routes: Box::new(|_| ()),
             priorities: Vec::new(),
             tasks: Vec::new(),
@@ -83,6 +86,7 @@ impl Part {
     {
         self.services.push(S::NAME);
         self.rpcs.extend(service.rpcs());
+        self.streaming.extend(service.streaming());
         let before = self.routes;
         self.routes = Box::new(move |routes| {
             before(routes);
@@ -129,12 +133,13 @@ impl Part {
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, services, rpcs, priorities, tasks, ready, storage, conditions, routes: _ } =
-            self;
+        let Self { name, services, rpcs, streaming, priorities, tasks, .. } = self;
+        let Self { ready, storage, conditions, .. } = self;
         f.debug_struct("Part")
             .field("name", name)
             .field("services", services)
             .field("rpcs", rpcs)
+            .field("streaming", streaming)
             .field("priorities", priorities)
             .field("tasks", tasks)
             .field("ready", ready)

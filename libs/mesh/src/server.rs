@@ -10,6 +10,7 @@ mod contain;
 mod content_type;
 mod deadline;
 mod explain;
+mod framing;
 mod handshake;
 mod header_limit;
 mod lifetime;

@@ -113,6 +113,30 @@ fn the_methods_are_written_where_they_are_more_than_the_password() {
     }
 }
 
+/// The claims that the release knows from which a rolling upgrade begins. A guard
+/// refuses any other.
+const FORMER: [&str; 13] =
+    ["aep", "ath", "aud", "exp", "iat", "iss", "jti", "nbf", "pur", "rol", "sep", "sid", "sub"];
+
+#[test]
+fn tokens_are_taken_by_former_guards_and_those_of_former_issuers_here() {
+    let issuer = &*ISSUER;
+    let written: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&payload(issuer)).unwrap();
+    for claim in written.keys() {
+        assert!(FORMER.contains(&claim.as_str()), "no former guard knows {claim}");
+    }
+    let former = "{\"iss\":\"https://id.example.org\",\
+        \"sub\":\"0197a1b2-c3d4-7000-8000-00000000000a\",\"aud\":\"countersign\",\
+        \"exp\":\"2027-01-15T08:05:00Z\",\"nbf\":\"2027-01-15T07:59:00Z\",\
+        \"iat\":\"2027-01-15T08:00:00Z\",\"jti\":\"0\",\
+        \"sid\":\"0197a1b2-c3d4-7000-8000-00000000000b\",\"sep\":3,\"aep\":1,\
+        \"ath\":\"2027-01-15T08:00:00Z\",\"rol\":[\"admin\"],\"pur\":\"access\"}";
+    let read = issuer.verify(&issuer.sign_payload(former)).unwrap();
+    assert!(read.methods.is_password_alone() && read.attributes.is_empty());
+    assert_eq!((read.roles, read.session_epoch), (vec!["admin".to_owned()], 3));
+}
+
 #[test]
 fn attributes_are_written_where_there_are_any_and_each_once() {
     let issuer = &*ISSUER;

@@ -7,13 +7,27 @@ use countersign_guard::Guard;
 use proptest::{prelude::*, sample::Index};
 use tonic::Code;
 
-use crate::world::{Named, POLICIES, RULES, SCHEMA, World, settings};
+use crate::world::{COUNT, Named, POLICIES, RULES, SCHEMA, World, settings};
 
 /// A world with a token of the owner and one of an administrator.
 static WORLD: LazyLock<(World, String, String)> = LazyLock::new(|| {
     let world = World::default();
     let (owner, admin) = (world.token(), world.token_of_role(&["admin"]));
     (world, owner, admin)
+});
+
+/// A world whose policies ask whose certificate a connection has.
+static PEERS: LazyLock<(World, String)> = LazyLock::new(|| {
+    let policy = r#"
+        @id("of-a-peer")
+        permit (principal, action == Action::"test.v1.ThingService/CountThings", resource)
+        when {
+            context.peer.names.contains("*")
+            || (context.peer has spiffe_id && context.peer.spiffe_id like "spiffe://a/*")
+        };"#;
+    let world = World::with(|builder| builder.policies(SCHEMA, &[("peers.cedar", policy)]));
+    let token = world.token();
+    (world, token)
 });
 
 /// As many cases as `FUZZ_CASES` says, or those of an ordinary run.
@@ -50,6 +64,9 @@ fn mutated_policies() -> impl Strategy<Value = String> {
         "else",
         "true",
         "@id(\"a\")",
+        "@step_up(\"factor=otp\")",
+        "principal.factors",
+        "context.peer.spiffe_id",
         "\"\"",
         "?principal",
         "[",
@@ -119,6 +136,23 @@ proptest! {
     }
 
     #[test]
+    fn any_certificate_is_decided(
+        names in prop::collection::vec(prop_oneof![any::<String>(), "spiffe://[ab]/.{0,9}"], 0..5),
+    ) {
+        let (world, token) = &*PEERS;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let answer = runtime.block_on(world.call_from(&names, COUNT, token, ""));
+        let ids: Vec<_> = names.iter().filter(|name| name.starts_with("spiffe://")).collect();
+        let is_let_in = names.contains(&"*")
+            || matches!(ids.as_slice(), [id] if id.starts_with("spiffe://a/"));
+        prop_assert_eq!(answer.is_ok(), is_let_in, "{:?}", names);
+        if let Err(status) = answer {
+            prop_assert_eq!(status.code(), Code::PermissionDenied);
+        }
+    }
+
+    #[test]
     fn any_resource_id_is_decided(id in any::<String>(), own: bool) {
         let (world, owner, admin) = &*WORLD;
         let token = if own { owner } else { admin };
@@ -145,6 +179,25 @@ proptest! {
             let line = refused.strip_prefix("any.cedar:").and_then(|rest| rest.split_once(':'));
             let line: usize = line.unwrap_or_else(|| panic!("{refused}")).0.parse().unwrap();
             prop_assert!(line >= 1 && line <= lines + 1, "{} of {}", line, lines);
+        }
+    }
+
+    #[test]
+    fn any_step_up_is_taken_or_refused(
+        needs in prop_oneof![
+            any::<String>(),
+            "(factor=|authentication_age<)[ -~]{0,18}( (factor=otp|authentication_age<[0-9]{1,11})){0,2}",
+        ],
+    ) {
+        let text = format!(
+            "@id(\"a\") @step_up(\"{}\") forbid (principal, action, resource) unless \
+             {{ principal.factors.contains(\"otp\") && principal.session_age < 9 }};",
+            needs.escape_debug()
+        );
+        let guard = Guard::builder(settings()).rules(RULES).policies(SCHEMA, &[("any.cedar", &text)]);
+        if let Err(refused) = guard.build() {
+            let refused = refused.to_string();
+            prop_assert!(refused.starts_with("any.cedar:1: @step_up "), "{}", refused);
         }
     }
 

@@ -118,6 +118,31 @@ async fn a_step_up_comes_and_goes_with_the_policies() {
     assert!(place.world.call(PURGE, &admin, "lamp").await.is_ok());
 }
 
+/// A release knows an attribute more of things, and another of the connection.
+#[tokio::test]
+async fn policies_that_need_an_attribute_are_taken_where_the_schema_has_it() {
+    let older = SCHEMA
+        .replace(", open: Bool", "")
+        .replace("type CallContext = { peer: { names: Set<String>, spiffe_id?: String } };\n", "")
+        .replace("context: CallContext", "context: {}");
+    let mut new = Place::new(&permit("p"));
+    let mut old = Place::with(&permit("p"), |builder| builder.policies(&older, &[]));
+    assert!(!older.contains("open") && !older.contains("peer"), "{older}");
+    for needed in ["resource.open", "context.peer.names.contains(\"gateway.example.org\")"] {
+        let needing =
+            permit("q").replace("resource)", &format!("resource) unless {{ !({needed}) }}"));
+        for place in [&new, &old] {
+            place.write(&needing);
+        }
+        assert_eq!(new.steps().await, [Step::Settling, Step::Applied], "{needed}");
+        assert_eq!(old.steps().await, [Step::Settling, Step::Refused], "{needed}");
+        let stranger = new.world.token_of_role(&[]);
+        let answer = new.world.call_from(&["gateway.example.org"], GET, &stranger, "lamp").await;
+        assert_eq!(answer.unwrap(), "lamp by q");
+        assert_eq!(old.permitting().await.unwrap(), ["p"], "the former set stays");
+    }
+}
+
 #[tokio::test]
 async fn what_is_removed_permits_nothing_any_more() {
     let mut place = Place::new(&permit("old"));

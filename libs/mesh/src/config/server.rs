@@ -41,7 +41,7 @@ pub struct ServerConfig {
     #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub handshake_timeout: Duration,
-    /// How long a request message may take to arrive, 100ms to 1m; the call's own deadline may be earlier. A call takes no place among those that are worked on before its message is there.
+    /// How long a request message may take to arrive, 100ms to 1m; the call's own deadline may be earlier. Where a client streams messages it is the time of each, from its first byte on. A call takes no place among those that are worked on before its message is there.
     #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub message_timeout: Duration,

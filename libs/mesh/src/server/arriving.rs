@@ -1,5 +1,8 @@
 //! A message on its way in: it has to be there in time, and gets its place among
 //! the calls that are worked on only once it is.
+//!
+//! Of a client that streams its messages each has so much time, from its first
+//! byte on. Between them it may let pass what it likes.
 
 use std::{
     pin::Pin,
@@ -14,11 +17,12 @@ use countersign_types::{Code, Fault};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 use tonic::{Status, body::Body};
 
 use super::{
+    framing::Framing,
     priority::Priority,
     room::{Room, busy},
 };
@@ -43,7 +47,18 @@ enum State {
 pub(super) struct Arriving {
     inner: Option<Body>,
     place: Arc<Place>,
+    message: Duration,
     end: Pin<Box<Sleep>>,
+    /// Of a stream, where in its messages it is.
+    framing: Option<Framing>,
+}
+
+/// What a message may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) message: Duration,
+    /// Whether the client streams messages.
+    pub(super) is_stream: bool,
 }
 
 impl Place {
@@ -79,6 +94,13 @@ impl Place {
         true
     }
 
+    /// What was stored is no longer on its way.
+    fn release(&self) {
+        if let State::Arriving(stored) = &mut *self.state() {
+            stored.clear();
+        }
+    }
+
     fn is_arriving(&self) -> bool {
         matches!(*self.state(), State::Arriving(_))
     }
@@ -89,9 +111,36 @@ impl Place {
 }
 
 impl Arriving {
-    /// `inner`, which has to be there after `limit`.
-    pub(super) fn body(inner: Body, place: Arc<Place>, limit: Duration) -> Body {
-        Body::new(Self { inner: Some(inner), place, end: Box::pin(sleep(limit)) })
+    /// `inner`, which has to be there in time.
+    pub(super) fn body(inner: Body, place: Arc<Place>, limits: Limits) -> Body {
+        let Limits { message, is_stream } = limits;
+        Body::new(Self {
+            inner: Some(inner),
+            place,
+            message,
+            end: Box::pin(sleep(message)),
+            framing: is_stream.then(Framing::default),
+        })
+    }
+
+    /// Some bytes are there. Of a stream, those of messages that are whole are no
+    /// longer on their way, and the next one's time begins with its first byte.
+    fn take(&mut self, data: &[u8]) -> bool {
+        let mut arriving = data.len();
+        if let Some(framing) = &mut self.framing {
+            let begun = framing.read(data);
+            if begun.is_new {
+                self.end.as_mut().reset(Instant::now() + self.message);
+                self.place.release();
+            }
+            arriving = begun.bytes.min(arriving);
+        }
+        self.place.store(arriving)
+    }
+
+    /// Whether something has to come soon.
+    fn is_awaited(&self) -> bool {
+        self.place.is_arriving() && self.framing.as_ref().is_none_or(Framing::is_within)
     }
 
     /// Nothing more is read of a body that is refused.
@@ -112,8 +161,9 @@ impl HttpBody for Arriving {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if !self.place.store(bytes) {
+                if let Some(data) = frame.data_ref()
+                    && !self.take(data)
+                {
                     return self.refuse(busy());
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -122,7 +172,7 @@ impl HttpBody for Arriving {
                 self.inner = None;
                 if self.place.work() { Poll::Ready(None) } else { self.refuse(busy()) }
             }
-            Poll::Pending if self.place.is_arriving() => {
+            Poll::Pending if self.is_awaited() => {
                 ready!(self.end.as_mut().poll(cx));
                 self.refuse(too_slow())
             }

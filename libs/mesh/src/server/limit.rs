@@ -1,16 +1,16 @@
 //! Sheds what is more than the server can work on at a time: a quick refusal now
 //! is worth more than a slow answer to everybody.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
-    arriving::{Arriving, Place},
+    arriving::{Arriving, Limits, Place},
     priority::Priorities,
     room::{Room, busy},
     stage::{Request, Response, Stage},
     tail::refusal,
 };
-use crate::{config::ServerConfig, health};
+use crate::{Part, config::ServerConfig, health};
 
 /// A call counts from when its message is there until its answer begins. Before
 /// that it is no work, and only its client knows when it will be: who sends
@@ -20,13 +20,30 @@ pub(super) struct Limit<S> {
     next: S,
     room: Arc<Room>,
     priorities: Priorities,
+    streams: Streams,
     message_timeout: Duration,
 }
 
+/// The paths of RPCs whose clients stream requests.
+#[derive(Clone, Default)]
+pub(super) struct Streams(Arc<HashSet<String>>);
+
+impl Streams {
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let all = parts.iter().flat_map(|part| &part.streaming);
+        Self(Arc::new(all.map(|rpc| format!("/{rpc}")).collect()))
+    }
+}
+
 impl<S> Limit<S> {
-    pub(super) fn new(next: S, config: &ServerConfig, priorities: Priorities) -> Self {
-        let room = Room::of_all(config.max_concurrent_calls, config.max_message_bytes);
-        Self { next, room: Arc::new(room), priorities, message_timeout: config.message_timeout }
+    pub(super) fn new(
+        next: S,
+        config: &ServerConfig,
+        priorities: Priorities,
+        streams: Streams,
+    ) -> Self {
+        let room = Arc::new(Room::of_all(config.max_concurrent_calls, config.max_message_bytes));
+        Self { next, room, priorities, streams, message_timeout: config.message_timeout }
     }
 }
 
@@ -46,7 +63,9 @@ impl<S: Stage> Stage for Limit<S> {
         }
         let place = Arc::new(Place::new(rooms, priority));
         let arriving = Arc::clone(&place);
-        let request = request.map(|body| Arriving::body(body, arriving, self.message_timeout));
+        let is_stream = self.streams.0.contains(request.uri().path());
+        let limits = Limits { message: self.message_timeout, is_stream };
+        let request = request.map(|body| Arriving::body(body, arriving, limits));
         let response = self.next.handle(request).await;
         place.leave();
         response

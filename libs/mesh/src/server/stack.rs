@@ -11,7 +11,7 @@ use super::{
     deadline::Deadline,
     explain::Explain,
     header_limit::HeaderLimit,
-    limit::Limit,
+    limit::{Limit, Streams},
     observe::{Methods, Observe},
     origin::Origin,
     priority::Priorities,
@@ -27,6 +27,7 @@ use crate::{Part, config::ServerConfig};
 pub(super) struct Known {
     keeps: Arc<Keeps>,
     priorities: Priorities,
+    streams: Streams,
     methods: Methods,
 }
 
@@ -35,6 +36,7 @@ impl Known {
         Self {
             keeps: storage::keeps(parts),
             priorities: Priorities::of(parts),
+            streams: Streams::of(parts),
             methods: Methods::of(parts),
         }
     }
@@ -42,7 +44,7 @@ impl Known {
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
 pub(super) fn stack(config: &ServerConfig, known: Known, routes: Routes) -> impl Stage {
-    let Known { keeps, priorities, methods } = known;
+    let Known { keeps, priorities, streams, methods } = known;
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
@@ -61,7 +63,7 @@ pub(super) fn stack(config: &ServerConfig, known: Known, routes: Routes) -> impl
         // Above all that can panic; below the log, which counts a panic as any INTERNAL.
         .layer(layer_fn(Contain::new))
         // Before the deadline: a call that is shed must cost next to nothing.
-        .layer(layer_fn(|next| Limit::new(next, config, priorities.clone())))
+        .layer(layer_fn(|next| Limit::new(next, config, priorities.clone(), streams.clone())))
         // Above the work, so that the time counts all of it, the reading of the request included.
         .layer(layer_fn(|next| Deadline::new(next, config)))
         // Last: whoever knows that there is no use in waiting says so before the time is over.

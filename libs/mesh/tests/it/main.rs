@@ -25,6 +25,7 @@ mod reflection;
 mod replicas;
 mod retries;
 mod rolling;
+mod streams;
 mod support;
 mod tls;
 mod visible;
