@@ -17,6 +17,7 @@ mod health;
 mod input;
 mod keys;
 mod lists;
+mod metrics;
 mod policies;
 mod pool;
 mod profiles;
