@@ -25,11 +25,6 @@ def metrics():
         said = set(re.findall(r"`([a-z_]+)`", labels))
         for name in re.findall(r"`([a-z_]+)`", names):
             found[name] = said
-    # `as their spans`: dots are underscores here.
-    for name in found:
-        if name.startswith("messaging_"):
-            spans = re.findall(r"`(messaging\.[a-z.]+|error\.type)`", PAGE.read_text())
-            found[name] = {said.replace(".", "_") for said in spans}
     return found
 
 

@@ -19,6 +19,7 @@ mod health;
 mod input;
 mod keys;
 mod lists;
+mod metrics;
 mod on_behalf;
 mod peers;
 mod policies;

@@ -4,7 +4,6 @@
 use countersign_contracts::auth::v1::RegisterRequest;
 use countersign_tests::{Collector, Executable, PASSWORD, Process, RawCall, refusal};
 use sea_orm::{ConnectionTrait, Database};
-use serde_json::Value;
 use tempfile::TempDir;
 use tonic::{Code, Request};
 
@@ -36,41 +35,6 @@ async fn register(process: &Process) {
     let parent = format!("00-{TRACE}-{CALLER}-01");
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
     process.clients().auth().register(request).await.unwrap();
-}
-
-/// A line of the log, as soon as it is there.
-async fn logged(process: &Process, is: impl Fn(&Value) -> bool) -> Value {
-    loop {
-        let said = process.said();
-        let lines = said.lines().filter_map(|line| serde_json::from_str(line).ok());
-        if let Some(line) = lines.into_iter().find(&is) {
-            return line;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Where the server answers Prometheus.
-async fn metrics_address(process: &Process) -> String {
-    let line = logged(process, |line| {
-        line["message"].as_str().is_some_and(|text| text.contains("Prometheus"))
-    });
-    line.await["server.address"].as_str().unwrap().to_owned()
-}
-
-/// What the server answers at `/metrics`.
-async fn metrics(process: &Process) -> String {
-    scrape(&metrics_address(process).await, "GET /metrics").await
-}
-
-async fn scrape(address: &str, what: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("{what} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 #[tokio::test]
@@ -135,7 +99,7 @@ async fn metrics_name_methods_and_outcomes_and_no_method_of_a_clients_choice() {
     register(&process).await;
     let invented = RawCall::with_message(&[]).send(process.address(), "no.such.Service/Method");
     assert_eq!(refusal(invented.await).code, Code::Unimplemented);
-    let text = metrics(&process).await;
+    let text = process.answer_to("GET /metrics").await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     let count = |method: &str, status: &str| {
         let line = text.lines().find(|line| {
@@ -155,9 +119,8 @@ async fn metrics_name_methods_and_outcomes_and_no_method_of_a_clients_choice() {
 async fn the_address_of_the_metrics_tells_nothing_else() {
     let folder = TempDir::new().unwrap();
     let process = telling(&folder, &nowhere().await).start().await;
-    let address = &metrics_address(&process).await;
-    assert!(scrape(address, "GET /").await.starts_with("HTTP/1.1 404"));
-    assert!(scrape(address, "POST /metrics").await.starts_with("HTTP/1.1 405"));
+    assert!(process.answer_to("GET /").await.starts_with("HTTP/1.1 404"));
+    assert!(process.answer_to("POST /metrics").await.starts_with("HTTP/1.1 405"));
 }
 
 #[tokio::test]
@@ -165,7 +128,7 @@ async fn a_collector_that_is_away_costs_spans_and_no_call() {
     let folder = TempDir::new().unwrap();
     let process = telling(&folder, &nowhere().await).start().await;
     register(&process).await;
-    while !metrics(&process).await.contains("countersign_telemetry_dropped_total{") {
+    while process.scrape().await.sum("countersign_telemetry_dropped_total", &[]).is_none() {
         assert_eq!(process.clients().login(EMAIL).await.unwrap().user_id.len(), 36);
     }
     assert!(process.stop().await, "it ends in good order");
@@ -176,7 +139,7 @@ async fn the_lines_of_a_call_carry_its_trace() {
     let folder = TempDir::new().unwrap();
     let process = telling(&folder, &nowhere().await).start().await;
     register(&process).await;
-    let line = logged(&process, |line| line["rpc.method"] == REGISTER).await;
+    let line = process.logged(|line| line["rpc.method"] == REGISTER).await;
     assert_eq!(line["span"]["trace.id"], TRACE);
     assert_eq!(line["span"]["span.id"].as_str().map(str::len), Some(16));
     assert_ne!(line["span"]["span.id"], CALLER, "its own span, not the caller's");
@@ -191,8 +154,27 @@ async fn the_lines_about_an_event_carry_the_trace_of_the_call_that_made_it() {
     let users = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
     users.execute_unprepared("ALTER TABLE profiles RENAME TO gone").await.unwrap();
     register(&process).await;
-    let line = logged(&process, |line| line["consumer"] == "user.profile_creation").await;
+    let line = process.logged(|line| line["consumer"] == "user.profile_creation").await;
     assert_eq!(line["span"]["trace.id"], TRACE);
     assert_eq!(line["span"]["span.id"].as_str().map(str::len), Some(16));
     assert_eq!(line["level"], "WARN");
+}
+
+#[tokio::test]
+async fn what_is_scraped_goes_to_the_collector_as_well() {
+    let (folder, mut collector) = (TempDir::new().unwrap(), Collector::start().await);
+    let process = telling(&folder, &collector.endpoint())
+        .with("COUNTERSIGN_TELEMETRY__METRICS_INTERVAL", "1s")
+        .start()
+        .await;
+    register(&process).await;
+    for name in [
+        "rpc.server.call.duration",
+        "messaging.process.duration",
+        "countersign.events.outbox.age",
+        "countersign.auth.hashing.wait",
+        "countersign.guard.dropped_denials",
+    ] {
+        collector.until_metric(name).await;
+    }
 }

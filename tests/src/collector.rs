@@ -1,14 +1,21 @@
-//! A collector of traces that speaks OTLP, as an operator's would.
+//! A collector of traces and metrics that speaks OTLP, as an operator's would.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{Span, status::StatusCode},
@@ -22,6 +29,7 @@ use tonic::{Request, Response, Status, transport::Server};
 pub struct Collector {
     address: SocketAddr,
     spans: watch::Receiver<Vec<Told>>,
+    metrics: watch::Receiver<BTreeSet<String>>,
 }
 
 /// A span as it arrived, and who told of it.
@@ -36,6 +44,10 @@ pub struct Told {
 #[derive(Debug)]
 struct Inbox(Arc<Mutex<watch::Sender<Vec<Told>>>>);
 
+/// The names of all metrics that came.
+#[derive(Debug)]
+struct Names(watch::Sender<BTreeSet<String>>);
+
 impl Collector {
     /// A collector on a free port.
     ///
@@ -46,11 +58,13 @@ impl Collector {
         let address = listener.local_addr().expect("an address");
         let (sender, spans) = watch::channel(Vec::new());
         let inbox = TraceServiceServer::new(Inbox(Arc::new(Mutex::new(sender))));
+        let (names, metrics) = watch::channel(BTreeSet::new());
         let served = Server::builder()
             .add_service(inbox)
+            .add_service(MetricsServiceServer::new(Names(names)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(served);
-        Self { address, spans }
+        Self { address, spans, metrics }
     }
 
     /// What a process is told to send here.
@@ -66,6 +80,15 @@ impl Collector {
     pub async fn until<T>(&mut self, found: impl Fn(&[Told]) -> Option<T>) -> T {
         let spans = self.spans.wait_for(|spans| found(spans).is_some()).await;
         found(&spans.expect("the collector runs")).expect("it was found")
+    }
+
+    /// Waits until a metric of this name has come.
+    ///
+    /// # Panics
+    /// The collector has ended.
+    pub async fn until_metric(&mut self, name: &str) {
+        let there = self.metrics.wait_for(|names| names.contains(name)).await;
+        drop(there.expect("the collector runs"));
     }
 }
 
@@ -119,6 +142,19 @@ impl TraceService for Inbox {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sender.send_modify(|spans| spans.extend(told));
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Names {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let told = request.into_inner().resource_metrics.into_iter();
+        let metrics = told.flat_map(|from| from.scope_metrics).flat_map(|scope| scope.metrics);
+        self.0.send_modify(|names| names.extend(metrics.map(|metric| metric.name)));
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

@@ -22,6 +22,7 @@ mod process;
 mod proxy;
 mod raw;
 mod refusal;
+mod scrape;
 mod staff;
 mod tls;
 
@@ -38,6 +39,7 @@ pub use process::{Edition, Executable, Process, set_mode};
 pub use proxy::{Proxy, Weather};
 pub use raw::RawCall;
 pub use refusal::{Refusal, refusal};
+pub use scrape::{Sample, Scrape};
 pub use tls::{Authority, Identity, tls_client_front, tls_front};
 
 /// Runs tests on every topology: each is an `async fn` that takes a
