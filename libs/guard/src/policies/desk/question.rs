@@ -76,15 +76,15 @@ impl Desk {
 
     /// The actions that are RPCs: groups of actions apply to nothing.
     pub(super) fn actions(&self) -> impl Iterator<Item = &EntityUid> {
-        self.schema.actions().filter(|action| self.resource_type(action).is_some())
+        self.schema.whole().actions().filter(|action| self.resource_type(action).is_some())
     }
 
     pub(super) fn resource_type(&self, action: &EntityUid) -> Option<EntityTypeName> {
-        self.schema.resources_for_action(action)?.next().cloned()
+        self.schema.whole().resources_for_action(action)?.next().cloned()
     }
 
     pub(super) fn principal_type(&self, action: &EntityUid) -> Option<EntityTypeName> {
-        self.schema.principals_for_action(action)?.next().cloned()
+        self.schema.whole().principals_for_action(action)?.next().cloned()
     }
 
     /// The action that a name means.
@@ -139,7 +139,7 @@ impl Desk {
         let what = self.entity(&what, &resource).map_err(|reason| said("resource", reason))?;
         let failed = |error: String| Error::Question(error);
         let request = Request::new(who.uid(), action.clone(), what.uid(), Context::empty(), None);
-        let entities = self.entities.clone().add_entities([who, what], None);
+        let entities = self.schema.actions().clone().add_entities([who, what], None);
         Ok(Asked {
             action,
             request: request.map_err(|error| failed(error.to_string()))?,
