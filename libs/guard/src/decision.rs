@@ -3,6 +3,8 @@
 //! Default deny. Cedar itself skips a policy whose evaluation fails, even a
 //! `forbid`; here any failure denies.
 
+use std::sync::Arc;
+
 use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
 use countersign_types::{Code, Fault, Timestamp};
 use tokio::time::timeout;
@@ -11,6 +13,7 @@ use crate::{
     Attributes, Denial, Guard,
     policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
+    remembered::Question,
 };
 
 /// A call as policies are asked about it.
@@ -31,7 +34,7 @@ impl Guard {
         gate: &PolicyGate,
         principal: &Principal,
         id: &str,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Arc<[String]>, Fault> {
         let generation = self.core.policies.current();
         let policies = generation.of(gate);
         let attributes = if policies.read_resource() {
@@ -45,10 +48,14 @@ impl Guard {
         };
         let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
         let case = Case { gate, principal, id, attributes, now };
+        let Ok(question) = Question::of(&case, policies) else { return Err(unusable(rpc)) };
+        if let Some(policies) = principal.remembered.policies(&question) {
+            self.core.recorder.permitted(rpc);
+            return Ok(policies);
+        }
         let evaluate = |set| self.evaluate(&case, policies, set);
         let Ok(response) = evaluate(policies.set()) else {
-            tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
-            return Err(Fault::internal());
+            return Err(unusable(rpc));
         };
         let reasons: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
         let failed: Vec<_> = response.diagnostics().errors().map(error_policy).collect();
@@ -59,7 +66,9 @@ impl Guard {
         match response.decision() {
             Decision::Allow => {
                 self.core.recorder.permitted(rpc);
-                Ok(reasons)
+                let policies = reasons.into();
+                principal.remembered.keep(question, &policies);
+                Ok(policies)
             }
             Decision::Deny => {
                 let needs = policies.step_up().filter(|step_up| {
@@ -131,7 +140,7 @@ impl Guard {
         let aged;
         let base = if policies.read_session_age() {
             aged = principal.entities_at(now)?;
-            &aged
+            &*aged
         } else {
             principal.entities()
         };
@@ -166,6 +175,11 @@ impl Guard {
         self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
     }
+}
+
+fn unusable(rpc: &'static str) -> Fault {
+    tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
+    Fault::internal()
 }
 
 fn permits(response: &Response) -> bool {

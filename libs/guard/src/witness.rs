@@ -21,7 +21,7 @@ pub struct Permit {
     user: UserId,
     resource_type: &'static str,
     resource_id: String,
-    policies: Vec<String>,
+    policies: Arc<[String]>,
 }
 
 impl Caller {
@@ -82,7 +82,7 @@ impl Permit {
         user: UserId,
         resource_type: &'static str,
         resource_id: String,
-        policies: Vec<String>,
+        policies: Arc<[String]>,
     ) -> Self {
         Self { rpc, user, resource_type, resource_id, policies }
     }

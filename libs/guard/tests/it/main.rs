@@ -13,6 +13,7 @@ mod interceptor;
 mod mounting;
 mod policies;
 mod reloading;
+mod remembered;
 mod revocations;
 mod shadowing;
 mod statuses;
