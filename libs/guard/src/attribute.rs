@@ -1,16 +1,12 @@
-//! Attributes of accounts: which there are, of what type, and which of them the
-//! loaded policies read.
+//! Attributes of accounts: which there are, and of what type.
 //!
 //! They are declared in the settings, so that an operator adds one without a
 //! build, and become optional attributes of `User` in the Cedar schema: a policy
 //! has to ask `principal has department` before it reads one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    str::FromStr,
-};
+use std::{collections::BTreeMap, str::FromStr};
 
-use cedar_policy::{Policy, SchemaFragment};
+use cedar_policy::SchemaFragment;
 use countersign_tokens::AttributeValue;
 use serde_json::{Value, json};
 
@@ -144,30 +140,4 @@ fn is_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     let first = |name: &str| name.starts_with(|first: char| first.is_ascii_lowercase());
     name.len() <= NAME_MAX && first(name) && name.bytes().all(allowed)
-}
-
-/// The names of the attributes of callers that a policy reads. It looks at the
-/// JSON form of the policy, and errs on the side of too many.
-pub(crate) fn read_by(policy: &Policy) -> Result<BTreeSet<String>, Error> {
-    let json = policy.to_json().map_err(|error| Error::Schema(error.to_string()))?;
-    let mut names = BTreeSet::new();
-    collect(&json, &mut names);
-    Ok(names)
-}
-
-fn collect(expression: &Value, names: &mut BTreeSet<String>) {
-    match expression {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, names)),
-        Value::Object(object) => {
-            let of_another = object.get("left").is_some_and(|left| {
-                let name = left.get("Var").and_then(Value::as_str);
-                name.is_some_and(|name| ["resource", "action", "context"].contains(&name))
-            });
-            if let (Some(Value::String(name)), false) = (object.get("attr"), of_another) {
-                names.insert(name.clone());
-            }
-            object.values().for_each(|value| collect(value, names));
-        }
-        _ => {}
-    }
 }

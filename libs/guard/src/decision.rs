@@ -3,6 +3,8 @@
 //! Default deny. Cedar itself skips a policy whose evaluation fails, even a
 //! `forbid`; here any failure denies.
 
+use std::sync::Arc;
+
 use cedar_policy::{Context, Decision, Entity, EntityId, EntityUid, PolicySet, Request, Response};
 use countersign_types::{Code, Fault, Timestamp, TraceParent};
 use opentelemetry::trace::TraceContextExt;
@@ -12,6 +14,7 @@ use crate::{
     Attributes, Denial, Guard, Peer, PeerCertificate, context,
     policies::{Policies, PolicyGate},
     principal::{Principal, Unusable},
+    remembered::Question,
 };
 
 /// A call as policies are asked about it.
@@ -48,7 +51,7 @@ impl Guard {
         principal: &Principal,
         id: &str,
         peer: &Peer,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Arc<[String]>, Fault> {
         let generation = self.core.policies.current();
         let policies = generation.of(gate);
         let deny = |policies| self.deny(rpc, gate, principal, id, peer, policies);
@@ -63,13 +66,19 @@ impl Guard {
         };
         let (attributes, now) = (attributes.as_ref(), self.core.clock.now());
         let case = Case { gate, principal, id, attributes, peer: peer.certificate.as_ref(), now };
+        let Ok(question) = Question::of(&case, policies) else { return Err(unusable(rpc)) };
+        if let Some(policies) = principal.remembered.policies(&question) {
+            self.core.recorder.permitted(rpc);
+            return Ok(policies);
+        }
         let Ok(verdict) = self.judge(&case, policies) else {
-            tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
-            return Err(Fault::internal());
+            return Err(unusable(rpc));
         };
         match verdict {
             Verdict::Permits(policies) => {
                 self.core.recorder.permitted(rpc);
+                let policies = policies.into();
+                principal.remembered.keep(question, &policies);
                 Ok(policies)
             }
             Verdict::Denies(policies) => Err(deny(policies)),
@@ -160,7 +169,7 @@ impl Guard {
         let aged;
         let base = if policies.read_session_age() {
             aged = principal.entities_at(now)?;
-            &aged
+            &*aged
         } else {
             principal.entities()
         };
@@ -201,6 +210,11 @@ impl Guard {
         self.core.recorder.denied(denial, self.sink.as_ref());
         Fault::new(Code::PermissionDenied, "ACCESS_DENIED", "the caller may not do this")
     }
+}
+
+fn unusable(rpc: &'static str) -> Fault {
+    tracing::error!(rpc.method = rpc, "the entities of a decision cannot be made");
+    Fault::internal()
 }
 
 /// Whether a response lets a call through: an error denies.

@@ -32,8 +32,10 @@ where
     F: for<'a> FnOnce(&'a M) -> &'a str,
 {
     let (entrance, message) = Entrance::of(request)?;
-    let named = resource_id(&message).to_owned();
-    entrance.call(message, |_, caller| named_id(&named, caller.user_id()).into_owned()).await
+    let id = |message: &M, caller: &Caller| {
+        named_id(resource_id(message), caller.user_id()).into_owned()
+    };
+    entrance.call(message, |_, message, caller| id(message, caller)).await
 }
 
 /// Enters an RPC whose resource is the service itself.
@@ -42,7 +44,7 @@ where
 /// As [`enter`].
 pub async fn enter_service<M: Validate>(request: Request<M>) -> Result<Call<M>, Status> {
     let (entrance, message) = Entrance::of(request)?;
-    entrance.call(message, |rpc, _| Rule::service(rpc).to_owned()).await
+    entrance.call(message, |rpc, _, _| Rule::service(rpc).to_owned()).await
 }
 
 /// Enters an RPC that anybody may call.
@@ -103,7 +105,7 @@ impl Entrance {
     async fn call<M>(
         self,
         message: M,
-        resource_id: impl FnOnce(&'static str, &Caller) -> String,
+        resource_id: impl FnOnce(&'static str, &M, &Caller) -> String,
     ) -> Result<Call<M>, Status> {
         let Self { admission, peer } = self;
         let (Gate::Policy(gate), Some(principal)) = (&admission.rule.gate, &admission.principal)
@@ -111,7 +113,7 @@ impl Entrance {
             return Err(unguarded());
         };
         let caller = Caller::new(principal.clone());
-        let id = resource_id(admission.rule.rpc, &caller);
+        let id = resource_id(admission.rule.rpc, &message, &caller);
         let permit = permit(&admission, gate, &caller, id, &peer).await.map_err(status)?;
         Ok(Call { message, caller, permit, peer })
     }

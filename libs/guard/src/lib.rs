@@ -29,6 +29,7 @@ mod peer;
 pub mod policies;
 mod principal;
 mod record;
+mod remembered;
 mod resource;
 mod revocation;
 mod rule;

@@ -1,7 +1,7 @@
 //! Policies: loaded, validated strictly, and indexed by the RPC that they can
 //! apply to, so that a decision does not pay for the policies of other RPCs.
 //!
-//! `load` reads and refuses, `index` and `frame` prepare, `live` holds what is
+//! `schema` is what they are typed over, `load` reads and refuses, `index` and `frame` prepare, `live` holds what is
 //! in force and exchanges it as a whole, `reload` when a folder changes;
 //! `shadow` tries a candidate out. `desk` is for whoever writes policies.
 
@@ -14,6 +14,7 @@ mod load;
 mod problem;
 mod reads;
 mod reload;
+mod schema;
 mod shadow;
 mod step_up;
 
@@ -60,6 +61,8 @@ pub(crate) struct Generation {
 /// The policies that can apply to one RPC, and what they ask for.
 #[derive(Default)]
 pub(crate) struct Policies {
+    /// Theirs alone, in all generations; those that permit nothing have none.
+    number: u64,
     set: PolicySet,
     read_resource: bool,
     read_session_age: bool,
@@ -89,6 +92,11 @@ impl Generation {
 }
 
 impl Policies {
+    /// What tells them from all others that this process has loaded.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(crate) const fn set(&self) -> &PolicySet {
         &self.set
     }

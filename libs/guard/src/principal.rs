@@ -2,14 +2,18 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use countersign_tokens::{AccountAttributes, AttributeValue, Claims, KeyId, KeyRing, Verified};
 use countersign_types::{Tenant, Timestamp};
+use parking_lot::Mutex;
 
-use crate::{AttributeKinds, Value};
+use crate::{AttributeKinds, Value, remembered::Remembered};
 
 /// Names of Cedar types that every schema has.
 pub(crate) struct Types {
@@ -32,10 +36,20 @@ pub(crate) struct Principal {
     declared: AccountAttributes,
     /// The principal alone, with its roles as parents.
     entities: Entities,
+    /// The same with the age of the session, as it was last asked for.
+    aged: Mutex<Option<Aged>>,
     parents: HashSet<EntityUid>,
+    /// What the holder was permitted before.
+    pub(crate) remembered: Remembered,
     key_id: KeyId,
     /// State of the key ring in which the key was last seen.
     key_epoch: AtomicU64,
+}
+
+/// The principal at an age of its session in seconds, and for that long.
+struct Aged {
+    age: i64,
+    entities: Arc<Entities>,
 }
 
 /// Cedar does not take the claims. Does not happen with claims that verified.
@@ -80,6 +94,8 @@ impl Principal {
         let entities = Entities::from_entities([entity.map_err(|_| Unusable)?], None);
         Ok(Self {
             entities: entities.map_err(|_| Unusable)?,
+            aged: Mutex::default(),
+            remembered: Remembered::default(),
             key_epoch: AtomicU64::new(key_epoch),
             claims,
             tenant,
@@ -98,10 +114,7 @@ impl Principal {
             "factors" => {
                 Some(Value::StringSet(self.claims.methods.iter().map(str::to_owned).collect()))
             }
-            SESSION_AGE => {
-                let age = now.since(self.claims.auth_time).as_secs();
-                i64::try_from(age).ok().map(Value::Long)
-            }
+            SESSION_AGE => self.session_age(now).ok().map(Value::Long),
             _ => Some(match self.declared.get(name)? {
                 AttributeValue::Bool(truth) => Value::Bool(*truth),
                 AttributeValue::Long(number) => Value::Long(*number),
@@ -135,10 +148,25 @@ impl Principal {
         &self.entities
     }
 
-    /// The principal at a point in time, with the age of its session.
-    pub(crate) fn entities_at(&self, now: Timestamp) -> Result<Entities, Unusable> {
-        let age = now.since(self.claims.auth_time).as_secs();
-        let age = i64::try_from(age).map_err(|_| Unusable)?;
+    /// The age of the session, in whole seconds.
+    pub(crate) fn session_age(&self, now: Timestamp) -> Result<i64, Unusable> {
+        i64::try_from(now.since(self.claims.auth_time).as_secs()).map_err(|_| Unusable)
+    }
+
+    /// The principal at a point in time, with the age of its session. Policies
+    /// see whole seconds: it is made once for each.
+    pub(crate) fn entities_at(&self, now: Timestamp) -> Result<Arc<Entities>, Unusable> {
+        let age = self.session_age(now)?;
+        let mut aged = self.aged.lock();
+        if let Some(aged) = aged.as_ref().filter(|aged| aged.age == age) {
+            return Ok(Arc::clone(&aged.entities));
+        }
+        let entities = Arc::new(self.at_age(age)?);
+        *aged = Some(Aged { age, entities: Arc::clone(&entities) });
+        Ok(entities)
+    }
+
+    fn at_age(&self, age: i64) -> Result<Entities, Unusable> {
         let mut attributes = attributes(&self.claims, &self.tenant, &self.declared);
         attributes.insert(SESSION_AGE.to_owned(), RestrictedExpression::new_long(age));
         let entity = Entity::new(self.uid.clone(), attributes, self.parents.clone());

@@ -59,6 +59,11 @@ impl Attributes {
         self
     }
 
+    /// Octets that they take, roughly.
+    pub(crate) fn octets(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.octets()).sum()
+    }
+
     /// The attributes as Cedar takes them.
     pub(crate) fn into_cedar(self, types: &Types) -> HashMap<String, RestrictedExpression> {
         let cedar = |(name, value): (&str, Value)| (name.to_owned(), value.into_cedar(types));
@@ -67,6 +72,16 @@ impl Attributes {
 }
 
 impl Value {
+    fn octets(&self) -> usize {
+        match self {
+            Self::User(_) | Self::Long(_) | Self::Bool(_) => size_of::<Self>(),
+            Self::String(text) => size_of::<Self>() + text.len(),
+            Self::StringSet(texts) => {
+                texts.iter().map(|text| size_of::<String>() + text.len()).sum()
+            }
+        }
+    }
+
     fn into_cedar(self, types: &Types) -> RestrictedExpression {
         match self {
             Self::User(id) => RestrictedExpression::new_entity_uid(types.user(id)),

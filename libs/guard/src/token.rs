@@ -38,6 +38,9 @@ pub(crate) struct Tokens {
     flood: Flood,
 }
 
+/// What stands before a token (RFC 6750, section 2.1).
+const SCHEME: &[u8] = b"Bearer ";
+
 /// Whether the ring is certain to hold every key that signs.
 pub(crate) type IsCurrent = Box<dyn Fn() -> bool + Send + Sync>;
 
@@ -141,11 +144,12 @@ impl Tokens {
     /// Callers that bring the same new token at once wait for one verification.
     fn verify(
         &self,
-        token: &str,
+        token: &[u8],
         digest: [u8; 32],
         now: Timestamp,
     ) -> Result<Arc<Principal>, Error> {
         let made = self.cache.try_get_with(digest, || {
+            let token = str::from_utf8(token).map_err(|_| Error::Malformed)?;
             let epoch = self.keys.epoch();
             let verified = verify(token, &self.keys, &self.binding)?;
             self.expect.check(&verified.claims, now)?;
@@ -158,7 +162,7 @@ impl Tokens {
 
 /// The token of a request: one `authorization` entry, `Bearer` and the token
 /// (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
+fn bearer(headers: &HeaderMap) -> Result<&[u8], Fault> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Err(unauthenticated(
@@ -166,12 +170,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
             "the call needs an access token in its authorization metadata",
         ));
     };
-    if values.next().is_some() || value.len() > MAX_TOKEN_BYTES + "Bearer ".len() {
+    if values.next().is_some() || value.len() > MAX_TOKEN_BYTES + SCHEME.len() {
         return Err(malformed());
     }
-    let value = value.to_str().map_err(|_| malformed())?;
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token),
+    match value.as_bytes().split_at_checked(SCHEME.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => Ok(token),
         _ => Err(malformed()),
     }
 }

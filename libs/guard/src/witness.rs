@@ -21,7 +21,7 @@ pub struct Permit {
     caller: Caller,
     resource_type: &'static str,
     resource_id: String,
-    policies: Vec<String>,
+    policies: Arc<[String]>,
 }
 
 impl Caller {
@@ -88,7 +88,7 @@ impl Permit {
         caller: Caller,
         resource_type: &'static str,
         resource_id: String,
-        policies: Vec<String>,
+        policies: Arc<[String]>,
     ) -> Self {
         Self { rpc, caller, resource_type, resource_id, policies }
     }

@@ -34,6 +34,14 @@ pub fn measure() {
     told("denied: owner, but for a step-up", engine(&stage, FRESH, MANY), "us");
     told("list: owner or role, within the tenant", engine(&stage, LISTED, MANY), "us");
 
+    for (name, rpc) in [
+        ("remembered: a role", ADMINS),
+        ("remembered: owner or role, within the tenant", TENANT),
+        ("remembered: owner and age of the session", AGED),
+    ] {
+        at_most(name, engine(&stage, rpc, 1), "us", 1.5);
+    }
+
     let (few, many) = (Stage::new(10), Stage::new(10_000));
     let ratio = engine(&many, OWNED, MANY) / engine(&few, OWNED, MANY);
     at_most("evaluated: 10000 policies / 10", ratio, "x", 1.3);

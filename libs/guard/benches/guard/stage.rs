@@ -49,7 +49,7 @@ unless { principal.tenant == resource.tenant };
 when { resource.owner == principal && principal.session_age < 36000 };
 @id("fresh-owner") permit (principal, action == Action::"bench.v1.BenchService/Fresh", resource is Thing)
 when { resource.owner == principal };
-@id("fresh") @step_up("recent") forbid (principal, action == Action::"bench.v1.BenchService/Fresh", resource is Thing)
+@id("fresh") @step_up("authentication_age<60") forbid (principal, action == Action::"bench.v1.BenchService/Fresh", resource is Thing)
 unless { principal.session_age < 60 };
 "#;
 const MEASURED_COUNT: usize = 9;

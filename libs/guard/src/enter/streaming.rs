@@ -35,7 +35,7 @@ impl Hold {
 
         let named = resource_id(&first).to_owned();
         let id = |caller| named_id(&named, caller).into_owned();
-        let call = entrance.call(messages, |_, caller| id(caller.user_id())).await?;
+        let call = entrance.call(messages, |_, _, caller| id(caller.user_id())).await?;
         let Call { message, caller, permit, peer } = call;
         let about = About { read: resource_id, id: id(caller.user_id()), caller: caller.user_id() };
         Ok(Call { message: message.about(first, about), caller, permit, peer })
@@ -51,7 +51,7 @@ impl Hold {
     ) -> Result<Call<Messages<M>>, Status> {
         let (entrance, messages) = Entrance::unread(request)?;
         let messages = Messages::new(messages, self.clone());
-        entrance.call(messages, |rpc, _| Rule::service(rpc).to_owned()).await
+        entrance.call(messages, |rpc, _, _| Rule::service(rpc).to_owned()).await
     }
 
     /// Enters an RPC that anybody may call.

@@ -9,9 +9,9 @@ mod shape;
 
 use std::fmt;
 
-use cedar_policy::{AuthorizationError, Authorizer, Decision, Entities, PolicySet, Schema};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet};
 
-use super::{PolicyFile, index::Index, load, step_up::StepUp};
+use super::{PolicyFile, index::Index, schema::PolicySchema, step_up::StepUp};
 use crate::{Access, Error, Rule, decision::permits};
 
 pub use compare::{Comparison, Coverage, Difference};
@@ -22,10 +22,8 @@ use shape::Shapes;
 
 /// A schema and a set of policies over it that holds.
 pub struct Desk {
-    schema: Schema,
+    schema: PolicySchema,
     shapes: Shapes,
-    /// The actions with their groups.
-    entities: Entities,
     index: Index,
     authorizer: Authorizer,
 }
@@ -53,16 +51,14 @@ impl Desk {
     /// [`Error::Schema`]; or [`Error::Policies`] with everything that is wrong.
     pub fn open(schema: &str, files: &[PolicyFile]) -> Result<Self, Error> {
         let shapes = Shapes::of(schema)?;
-        let schema = load::schema(schema)?;
+        let schema = PolicySchema::parse(schema)?;
         let index = Index::load(&schema, files)?;
-        let entities = schema.action_entities();
-        let entities = entities.map_err(|error| Error::Schema(error.to_string()))?;
-        Ok(Self { schema, shapes, entities, index, authorizer: Authorizer::new() })
+        Ok(Self { schema, shapes, index, authorizer: Authorizer::new() })
     }
 
     /// How many policies there are.
     #[must_use]
-    pub const fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.index.count()
     }
 

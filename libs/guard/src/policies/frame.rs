@@ -1,8 +1,8 @@
 //! What stays when policies change: the schema, and the RPCs with their rules.
 
-use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
-use super::{Generation, Policies, PolicyFile, PolicyGate, index::Index, load};
+use super::{Generation, Policies, PolicyFile, PolicyGate, index::Index, schema::PolicySchema};
 use crate::{Error, principal::Types};
 
 /// The type of resource of a rule whose resource is the service itself. It has
@@ -11,8 +11,7 @@ const SERVICE_RESOURCE: &str = "Service";
 
 /// The schema, and every RPC on which policies decide.
 pub(crate) struct Frame {
-    schema: Schema,
-    actions: Entities,
+    schema: PolicySchema,
     slots: Vec<Slot>,
 }
 
@@ -25,9 +24,7 @@ struct Slot {
 impl Frame {
     /// Reads the schema.
     pub(crate) fn new(schema: &str) -> Result<Self, Error> {
-        let schema = load::schema(schema)?;
-        let actions = schema.action_entities().map_err(|error| Error::Schema(error.to_string()))?;
-        Ok(Self { schema, actions, slots: Vec::new() })
+        Ok(Self { schema: PolicySchema::parse(schema)?, slots: Vec::new() })
     }
 
     /// What decisions on an RPC need. Generations made from now on know it.
@@ -42,7 +39,7 @@ impl Frame {
         let resource_type: EntityTypeName = resource
             .parse()
             .map_err(|_| misfit(format!("`{resource}` is no name of an entity type")))?;
-        let Some(mut applicable) = self.schema.resources_for_action(&action) else {
+        let Some(mut applicable) = self.schema.whole().resources_for_action(&action) else {
             return Err(misfit(format!("it has no {action}")));
         };
         if !applicable.any(|held| *held == resource_type) {
@@ -74,7 +71,7 @@ impl Frame {
         let index = Index::load(&self.schema, files)?;
         let by_slot = self.slots.iter().map(|slot| {
             let mut policies = index
-                .prepare(&slot.action, &self.actions)
+                .prepare(&slot.action, self.schema.actions())
                 .map_err(|problem| Error::Policies(vec![problem]))?;
             // A policy that speaks of several types may read attributes of the others.
             policies.read_resource &= slot.resource != SERVICE_RESOURCE;
@@ -85,7 +82,7 @@ impl Frame {
         });
         Ok(Generation {
             count: index.count(),
-            attributes_read: index.attributes_read()?,
+            attributes_read: index.attributes_read(),
             by_slot: by_slot.collect::<Result<_, Error>>()?,
             none: Policies::default(),
         })

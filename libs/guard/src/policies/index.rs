@@ -1,62 +1,57 @@
 //! Policies by the action that they can apply to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use cedar_policy::{Entities, EntityUid, Policy, PolicyId, PolicySet, Schema};
+use cedar_policy::{Entities, EntityUid, Policy, PolicyId, PolicySet};
 
 use super::{
-    Policies, PolicyFile, Problem, load,
+    Policies, PolicyFile, Problem,
+    load::{self, Loaded},
     reads::{self, Reads},
+    schema::PolicySchema,
     step_up::StepUp,
 };
-use crate::{Error, attribute, listing::ListFormulas};
+use crate::{Error, listing::ListFormulas};
+
+/// The number of the policies that are prepared next.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// All policies, and which of them can apply to which action.
 pub(super) struct Index {
-    all: Vec<Policy>,
-    /// What each asks for: found out once, for it means to read its text again.
+    /// What each asks for.
     reads: HashMap<PolicyId, Reads>,
     by_action: HashMap<EntityUid, Vec<Policy>>,
-    places: load::Places,
+    /// File and line of each.
+    places: HashMap<PolicyId, (String, usize)>,
 }
 
 impl Index {
     /// Reads and validates the files.
-    pub(super) fn load(schema: &Schema, files: &[PolicyFile]) -> Result<Self, Error> {
-        let (all, places) = load::policies(schema, files)?;
+    pub(super) fn load(schema: &PolicySchema, files: &[PolicyFile]) -> Result<Self, Error> {
         let mut by_action: HashMap<EntityUid, Vec<Policy>> = HashMap::new();
-        let mut reads = HashMap::new();
-        for policy in &all {
-            let asked = reads::of(policy).map_err(|reason| Error::Policies(vec![at(reason)]))?;
+        let (mut reads, mut places) = (HashMap::new(), HashMap::new());
+        for Loaded { policy, actions, place } in load::policies(schema, files)? {
+            let asked = reads::of(&policy).map_err(|reason| Error::Policies(vec![at(reason)]))?;
             reads.insert(policy.id().clone(), asked);
-            // One policy has an environment for each type of principal and resource.
-            let mut last = None;
-            for environment in policy.get_valid_request_envs(schema) {
-                let action = environment.action();
-                if last.as_ref() != Some(action) {
-                    last = Some(action.clone());
-                    let held = by_action.entry(action.clone()).or_default();
-                    if !held.iter().any(|other| other.id() == policy.id()) {
-                        held.push(policy.clone());
-                    }
-                }
+            places.insert(policy.id().clone(), place);
+            for action in actions {
+                by_action.entry(action).or_default().push(policy.clone());
             }
         }
-        Ok(Self { all, reads, by_action, places })
+        Ok(Self { reads, by_action, places })
     }
 
     /// How many policies there are.
-    pub(super) const fn count(&self) -> usize {
-        self.all.len()
+    pub(super) fn count(&self) -> usize {
+        self.reads.len()
     }
 
     /// The attributes of callers that any of the policies reads.
-    pub(super) fn attributes_read(&self) -> Result<BTreeSet<String>, Error> {
-        let mut names = BTreeSet::new();
-        for policy in &self.all {
-            names.extend(attribute::read_by(policy)?);
-        }
-        Ok(names)
+    pub(super) fn attributes_read(&self) -> BTreeSet<String> {
+        self.reads.values().flat_map(|reads| &reads.of_callers).cloned().collect()
     }
 
     /// The policies that can apply to an action that lists resources of this
@@ -96,6 +91,7 @@ impl Index {
         let set = PolicySet::from_policies(policies.iter().cloned());
         let grouped = actions.ancestors(action).is_some_and(|mut groups| groups.next().is_some());
         Ok(Policies {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             set: set.map_err(|error| at(error.to_string()))?,
             read_resource,
             read_session_age,

@@ -2,13 +2,18 @@
 //! entities than those policies read. It has to decide like Cedar over all
 //! policies and all entities.
 
-use std::{collections::HashSet, str::FromStr, sync::LazyLock, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    str::FromStr,
+    sync::LazyLock,
+    time::Duration,
+};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
+    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet, Request,
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
-use countersign_guard::Guard;
+use countersign_guard::{Error, Guard};
 use countersign_tokens::AuthMethods;
 use countersign_types::UserId;
 use proptest::{prelude::*, sample::select};
@@ -23,14 +28,14 @@ const PEERS: [&[&str]; 5] = [
     &["two.test", "spiffe://elsewhere/two"],
     &["two.test", "spiffe://test/one", "spiffe://test/two"],
 ];
-const THING_RPCS: [&str; 3] = [GET, PURGE, NOBODY];
-const SERVICE_RPCS: [&str; 3] = [COUNT, RECENT, FRAGILE];
+pub const THING_RPCS: [&str; 3] = [GET, PURGE, NOBODY];
+pub const SERVICE_RPCS: [&str; 3] = [COUNT, RECENT, FRAGILE];
 
 static SCHEMA_OF_THINGS: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).unwrap().0);
 
 /// A policy that the schema takes.
-fn policy() -> impl Strategy<Value = String> {
+pub fn policy() -> impl Strategy<Value = String> {
     any_policy().prop_filter("a policy that can never apply is refused", |policy| {
         let set = PolicySet::from_str(policy).unwrap();
         let validator = Validator::new(SCHEMA_OF_THINGS.clone());
@@ -153,6 +158,58 @@ fn reference(
     let policies = PolicySet::from_str(policies).unwrap();
     let response = Authorizer::new().is_authorized(&request, &policies, &entities);
     response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+}
+
+/// What Cedar has against a policy, over the whole schema.
+fn faults(policy: &str) -> BTreeSet<String> {
+    let set = PolicySet::from_str(policy).unwrap();
+    let policies = set.policies().map(|policy| policy.new_id(PolicyId::new("p")));
+    let set = PolicySet::from_policies(policies).unwrap();
+    let validator = Validator::new(SCHEMA_OF_THINGS.clone());
+    let result = validator.validate_with_level(&set, ValidationMode::Strict, 1);
+    let errors: BTreeSet<_> = result.validation_errors().map(ToString::to_string).collect();
+    match errors.is_empty() {
+        true => result.validation_warnings().map(ToString::to_string).collect(),
+        false => errors,
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::fuzz::cases(96))]
+
+    #[test]
+    fn a_policy_is_refused_for_what_cedar_finds_over_the_whole_schema(
+        policy in any_policy(),
+        other in select(vec![GET, COUNT, "reads", "test.v1.ThingService/Removed"]),
+        more in select(vec![
+            "",
+            "action == Action::\"RPC\"",
+            "action in Action::\"RPC\"",
+            "principal == User::\"x\"",
+            "resource == Thing::\"x\"",
+            "resource.owner.tenant == \"x\"",
+            "principal.missing",
+            "principal == resource",
+            "Lamp::\"x\" == resource",
+        ]),
+    ) {
+        let more = more.replace("RPC", other);
+        let policy = match more.as_str() {
+            "" => policy,
+            more => policy.replace("};", &format!("}} when {{ {more} }};")),
+        };
+        let files = [("drawn.cedar", format!("@id(\"p\") {policy}"))];
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let built = Guard::builder(settings()).rules(RULES).policies(SCHEMA, &files).build();
+        let found = match built {
+            Ok(_) => BTreeSet::new(),
+            Err(Error::Policies(problems)) => {
+                problems.into_iter().map(|problem| problem.reason).collect()
+            }
+            Err(other) => return Err(TestCaseError::fail(other.to_string())),
+        };
+        prop_assert_eq!(found, faults(&policy), "{}", policy);
+    }
 }
 
 proptest! {

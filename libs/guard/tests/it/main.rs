@@ -14,6 +14,7 @@ mod mounting;
 mod peers;
 mod policies;
 mod reloading;
+mod remembered;
 mod revocations;
 mod shadowing;
 mod staleness;

@@ -79,15 +79,15 @@ impl Desk {
 
     /// The actions that are RPCs: groups of actions apply to nothing.
     pub(super) fn actions(&self) -> impl Iterator<Item = &EntityUid> {
-        self.schema.actions().filter(|action| self.resource_type(action).is_some())
+        self.schema.whole().actions().filter(|action| self.resource_type(action).is_some())
     }
 
     pub(super) fn resource_type(&self, action: &EntityUid) -> Option<EntityTypeName> {
-        self.schema.resources_for_action(action)?.next().cloned()
+        self.schema.whole().resources_for_action(action)?.next().cloned()
     }
 
     pub(super) fn principal_type(&self, action: &EntityUid) -> Option<EntityTypeName> {
-        self.schema.principals_for_action(action)?.next().cloned()
+        self.schema.whole().principals_for_action(action)?.next().cloned()
     }
 
     /// The action that a name means.
@@ -145,7 +145,7 @@ impl Desk {
         let context = context::of(Some(&peer));
         let context = context.map_err(|_| failed("the names of the peer are none".to_owned()))?;
         let request = Request::new(who.uid(), action.clone(), what.uid(), context, None);
-        let entities = self.entities.clone().add_entities([who, what], None);
+        let entities = self.schema.actions().clone().add_entities([who, what], None);
         Ok(Asked {
             action,
             request: request.map_err(|error| failed(error.to_string()))?,
