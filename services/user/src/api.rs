@@ -14,6 +14,7 @@ use countersign_contracts::{
 use countersign_events::{Outbox, Unit};
 use countersign_guard::{Call, ListCall};
 use countersign_mesh::database::{self, List};
+use countersign_vault::Vault;
 
 use crate::{
     convert,
@@ -26,6 +27,7 @@ use crate::{
 /// Answers the calls.
 pub struct Api {
     pub outbox: Outbox,
+    pub vault: Vault,
 }
 
 impl ProfileService for Api {
@@ -35,7 +37,7 @@ impl ProfileService for Api {
         &self,
         call: Call<GetProfileRequest>,
     ) -> Result<GetProfileResponse, Error> {
-        let profile = profiles::find(self.outbox.db(), &call.permit).await?;
+        let profile = profiles::find(self.outbox.db(), &self.vault, &call.permit).await?;
         let profile = profile.ok_or(Error::ProfileNotFound)?;
         Ok(GetProfileResponse { profile: Some(convert::message(&profile)) })
     }
@@ -49,7 +51,7 @@ impl ProfileService for Api {
         let list = List { rpc, caller, filter: "" };
         let page = list.page(message.page_size, &message.page_token);
         let page = page.map_err(|rule| Error::Invalid(vec![rule]))?;
-        let mut rows = profiles::list(self.outbox.db(), &visible, page).await?;
+        let mut rows = profiles::list(self.outbox.db(), &self.vault, &visible, page).await?;
         let next_page_token = list.cut(page, &mut rows, |profile| profile.user.as_uuid());
         let profiles = rows.iter().map(convert::message).collect();
         Ok(ListProfilesResponse { profiles, next_page_token })
@@ -75,7 +77,8 @@ impl Api {
         etag: &str,
     ) -> Result<UpdateProfileResponse, Error> {
         let unit = self.outbox.begin().await?;
-        let before = profiles::lock(&*unit, &call.permit).await?.ok_or(Error::ProfileNotFound)?;
+        let before = profiles::lock(&*unit, &self.vault, &call.permit).await?;
+        let before = before.ok_or(Error::ProfileNotFound)?;
         if !etag.is_empty() && etag != etag::of(before.user, before.version) {
             return Err(Error::EtagMismatch);
         }
@@ -90,7 +93,7 @@ impl Api {
             update_time: unit.now().max(before.update_time),
             ..before
         };
-        profiles::save(&*unit, &call.permit, &after).await?;
+        profiles::save(&unit, &self.vault, &call.permit, &after).await?;
         record(&unit, call, &after, &changed).await?;
         unit.commit().await?;
         Ok(UpdateProfileResponse { profile: Some(convert::message(&after)) })

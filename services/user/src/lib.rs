@@ -4,6 +4,7 @@
 //! service only by its events: a profile is made when an account was, and its
 //! last activity is when the person logged out.
 
+pub mod admin;
 mod api;
 mod config;
 mod consumers;
@@ -28,13 +29,18 @@ use countersign_mesh::{
     database::{self, Probe},
     server::Priority,
 };
+use countersign_seal::MasterKeys;
 use countersign_types::Clock;
+use countersign_vault::Vault;
 use owner::ProfileOwner;
 use sea_orm::DatabaseConnection;
 
 pub use config::Config;
 pub use error::Error;
 pub use store::Migrator;
+
+/// The name of this service as the source of events.
+const SOURCE: &str = "user";
 
 /// What the service needs from the process that runs it.
 pub struct Deps {
@@ -46,6 +52,8 @@ pub struct Deps {
     pub guard: Guard,
     /// Brings events here and takes them away.
     pub bus: Bus,
+    /// Seal the data keys of people.
+    pub masters: MasterKeys,
 }
 
 /// The service, ready to be served.
@@ -64,14 +72,16 @@ pub struct Service {
     pub probe: Probe,
 }
 
-/// Brings the tables up to date, subscribes to the bus and mounts the calls.
+/// Brings the tables up to date, checks that the master key is theirs, subscribes
+/// to the bus and mounts the calls.
 ///
 /// # Errors
-/// [`Error::Mesh`]: a migration failed.
+/// [`Error::Mesh`]: a migration failed. [`Error::Vault`]: the master key is another's.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
-    let Deps { db, clock, guard, bus } = deps;
+    let Deps { db, clock, guard, bus, masters } = deps;
     database::migrate::<Migrator>(&db).await?;
-    let outbox = Outbox::new(db, clock, "user");
+    let vault = Vault::open(&db, masters).await?;
+    let outbox = Outbox::new(db, clock, SOURCE);
     let consumers = consumers::all(&outbox, config.consumer());
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
@@ -83,7 +93,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
     let part = Part::new("user")
-        .service(profile_service(Api { outbox }, &guard))
+        .service(profile_service(Api { outbox, vault }, &guard))
         .priority(Priority::Lowest, &["countersign.user.v1.ProfileService/ListProfiles"])
         .ready(probe.readiness())
         .storage(probe.presence());
