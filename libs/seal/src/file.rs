@@ -40,7 +40,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Zeroizing<[u8; KEY_LEN]>>, Error> 
     file.take(FILE_MAX as u64).read_to_end(&mut text).map_err(failed)?;
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
     let keys: Option<Vec<_>> = text.split(|byte| *byte == b'\n').map(parse).collect();
-    let keys = keys.filter(|keys| keys.len() <= KEYS_MAX);
+    let twice = |keys: &[Zeroizing<[u8; KEY_LEN]>]| {
+        keys.iter().enumerate().any(|(at, key)| keys.iter().skip(at + 1).any(|later| later == key))
+    };
+    let keys = keys.filter(|keys| keys.len() <= KEYS_MAX && !twice(keys));
     keys.ok_or_else(|| Error::NotAKey(path.into()))
 }
 

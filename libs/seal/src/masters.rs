@@ -3,17 +3,14 @@
 
 use std::{
     fmt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, Instant},
 };
 
 use zeroize::Zeroizing;
 
 use crate::{Error, MasterKey, file, key::id_text, sealed};
-
-/// How soon the file is read again for a key that was not in it.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// The master keys of one file, the latest last. Clones share them.
 #[derive(Clone)]
@@ -23,7 +20,24 @@ struct Inner {
     /// None: they were never in a file.
     path: Option<PathBuf>,
     keys: RwLock<Vec<MasterKey>>,
-    looked: Mutex<Option<Instant>>,
+    /// The file as it was read last.
+    seen: Mutex<Option<Seen>>,
+}
+
+/// What tells one state of a file from the next without reading it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    file: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+impl Seen {
+    fn of(path: &Path) -> Option<Self> {
+        let about = path.metadata().ok()?;
+        let changed = (about.ctime(), about.ctime_nsec());
+        Some(Self { file: about.ino(), length: about.len(), changed })
+    }
 }
 
 impl MasterKeys {
@@ -52,8 +66,8 @@ impl MasterKeys {
         }
     }
 
-    /// The key of that id ([`MasterKey::id`]). Where it is not known, the file is
-    /// read again, at most once a second: a new one may have come.
+    /// The key of that id ([`MasterKey::id`]). Where it is not known and the file
+    /// is another one by now, that is read again.
     ///
     /// # Errors
     /// [`Error::OtherKey`] where it is in the file neither.
@@ -82,11 +96,12 @@ impl MasterKeys {
         Ok(id_text(sealed::key_id(sealed)?))
     }
 
-    /// The key that was added last.
+    /// The last key of the file as it is now.
     ///
     /// # Errors
     /// [`Error::Malformed`] where there is none, which no file allows.
     pub fn latest(&self) -> Result<MasterKey, Error> {
+        self.look_again();
         let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.last().cloned().ok_or(Error::Malformed)
     }
@@ -121,7 +136,7 @@ impl MasterKeys {
     }
 
     fn new(path: Option<PathBuf>, keys: Vec<MasterKey>) -> Self {
-        Self(Arc::new(Inner { path, keys: RwLock::new(keys), looked: Mutex::default() }))
+        Self(Arc::new(Inner { path, keys: RwLock::new(keys), seen: Mutex::default() }))
     }
 
     fn known(&self, id: &str) -> Option<MasterKey> {
@@ -132,13 +147,14 @@ impl MasterKeys {
     /// A file that cannot be read now leaves the keys as they are.
     fn look_again(&self) {
         let Some(path) = &self.0.path else { return };
-        let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.is_some_and(|then| then.elapsed() < AGAIN) {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Seen::of(path);
+        if now.is_none() || *seen == now {
             return;
         }
-        *looked = Some(Instant::now());
         if let Ok(keys) = read(path) {
             *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+            *seen = now;
         }
     }
 }

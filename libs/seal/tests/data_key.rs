@@ -26,14 +26,16 @@ proptest! {
         plain in proptest::collection::vec(any::<u8>(), 0..300),
         (column, other) in (0..3_usize, 0..3_usize),
         (version, later) in (1..5_i64, 1..5_i64),
-        (stranger, elsewhere): (bool, bool),
+        stranger: bool,
+        elsewhere: bool,
     ) {
         let user = UserId::generate();
         let key = DataKey::generate(user, version).unwrap();
         let session = SessionId::generate();
         let place = Place::of_session(COLUMNS[column], session);
         let sealed = key.seal(place, &plain).unwrap();
-        prop_assert_eq!(key.open(place, &sealed).unwrap().as_slice(), plain.as_slice());
+        let opened = key.open(place, &sealed).unwrap();
+        prop_assert_eq!(opened.as_slice(), plain.as_slice());
 
         let row = if elsewhere { SessionId::generate() } else { session };
         let moved = Place::of_session(COLUMNS[other], row);

@@ -18,6 +18,6 @@ pub use entity::data_key;
 pub use error::{Damage, Error};
 pub use marks::{find, find_or_set, has_table};
 pub use migration::{begins_sealed, migrations};
-pub use personal::seal_data;
+pub use personal::{purge, seal_data};
 pub use rotate::{Progress, Tell, rotate_data, rotate_master};
 pub use vault::Vault;

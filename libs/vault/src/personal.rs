@@ -3,7 +3,7 @@
 
 use countersign_events::{Outbox, Unit};
 use countersign_types::UserId;
-use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, prelude::Uuid};
 
 use crate::{
     Error, marks,
@@ -60,4 +60,20 @@ async fn start(outbox: &Outbox) -> Result<bool, Error> {
     }
     unit.commit().await?;
     Ok(begins)
+}
+
+/// Has the database leave nothing in its files of what it does not hold any more.
+/// SQLite does; true then. PostgreSQL would keep everybody out meanwhile, and has
+/// its log: that is for an operator, at a quiet hour.
+///
+/// # Errors
+/// [`Error::Database`], as where others write without a pause.
+pub async fn purge(db: &DatabaseConnection) -> Result<bool, Error> {
+    if db.get_database_backend() != DatabaseBackend::Sqlite {
+        return Ok(false);
+    }
+    for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        db.execute_unprepared(statement).await?;
+    }
+    Ok(true)
 }

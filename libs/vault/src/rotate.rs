@@ -5,9 +5,8 @@ use countersign_events::{Outbox, Unit};
 use countersign_seal::{MasterKey, MasterKeys};
 use countersign_types::{Timestamp, UserId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    prelude::Uuid,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, prelude::Uuid, sea_query::Expr,
 };
 
 use crate::{

@@ -55,6 +55,17 @@ impl Vault {
         Ok(marks::has_table(db).await? && marks::find(db, master::MASTER_KEY).await?.is_some())
     }
 
+    /// Whether a database goes by this master key, and nothing in it may be sealed
+    /// with another.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn is_settled_on(db: &impl ConnectionTrait, key: &MasterKey) -> Result<bool, Error> {
+        let canary = marks::find(db, master::MASTER_KEY).await?.unwrap_or_default();
+        let goes_by = MasterKeys::sealed_with(&canary).is_ok_and(|id| id == key.id());
+        Ok(goes_by && marks::find(db, master::FORMER).await?.is_none())
+    }
+
     /// Whether nothing is in the clear, as far as is known without a look.
     #[must_use]
     pub fn is_all_sealed(&self) -> bool {
@@ -66,7 +77,8 @@ impl Vault {
     /// # Errors
     /// [`Error::Database`].
     pub async fn look(&self, db: &impl ConnectionTrait) -> Result<bool, Error> {
-        if !self.is_all_sealed() && marks::find(db, PERSONAL_DATA).await?.as_deref() == Some(SEALED) {
+        if !self.is_all_sealed() && marks::find(db, PERSONAL_DATA).await?.as_deref() == Some(SEALED)
+        {
             self.all_sealed.store(true, Ordering::Relaxed);
         }
         Ok(self.is_all_sealed())
@@ -82,6 +94,7 @@ impl Vault {
             return Ok(true);
         }
         let state = marks::hold(txn, PERSONAL_DATA).await?;
+        self.all_sealed.fetch_or(state.as_deref() == Some(SEALED), Ordering::Relaxed);
         Ok(state.as_deref() != Some(CLEAR))
     }
 
@@ -123,8 +136,22 @@ impl Vault {
         now: Timestamp,
     ) -> Result<DataKey, Error> {
         let key = DataKey::generate(user, 1)?;
-        Entity::insert(self.row(txn, &key, now).await?).exec_without_returning(txn).await?;
+        self.store(txn, &key, now).await?;
         Ok(key)
+    }
+
+    /// Stores the first key of a person, which somebody else made.
+    ///
+    /// # Errors
+    /// [`Error::Seal`], [`Error::Database`].
+    pub async fn store(
+        &self,
+        txn: &impl ConnectionTrait,
+        key: &DataKey,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        Entity::insert(self.row(txn, key, now).await?).exec_without_returning(txn).await?;
+        Ok(())
     }
 
     /// Makes the next key of a person and stores it in the place of `before`.
@@ -191,8 +218,11 @@ impl Vault {
     /// [`Damage`], which the log has heard of.
     pub fn read(&self, row: &Model) -> Result<DataKey, Damage> {
         let user = row.user_id.into();
-        DataKey::unwrap(&self.masters, user, row.version, &row.sealed)
-            .map_err(|_| Damage { user, column: KEY_COLUMN }.logged())
+        DataKey::unwrap(&self.masters, user, row.version, &row.sealed).map_err(|error| {
+            // Perhaps this replica lacks a new master key: the reason names it.
+            tracing::error!(user.id = %user, db.column = KEY_COLUMN, error = %error, "a data key does not open");
+            Damage { user, column: KEY_COLUMN }
+        })
     }
 
     /// Destroys the key of a person: what it sealed opens no more. False: there was none.

@@ -37,6 +37,7 @@ use crate::{
     keys::KeyStore,
     meter::Meter,
     password::Password,
+    people::People,
     registrar::{Made, Registrar, Wish},
     throttle::Throttle,
 };
@@ -53,6 +54,7 @@ pub(crate) struct Auth {
     pub(crate) outbox: Outbox,
     pub(crate) bus: Bus,
     pub(crate) registrar: Registrar,
+    pub(crate) people: People,
     pub(crate) throttle: Throttle,
     pub(crate) devices: DeviceKey,
     pub(crate) issuer: Issuer,

@@ -1,7 +1,7 @@
 //! The filter of a list of accounts: the part of AIP-160 that the contract names.
 
 use countersign_contracts::auth::v1::AccountStatus;
-use countersign_types::{Tenant, Timestamp, Violation};
+use countersign_types::{Email, Tenant, Timestamp, Violation};
 
 use crate::{Error, store::account::Status};
 
@@ -15,6 +15,7 @@ pub(crate) enum Term {
     NotStatus(Status),
     Role(String),
     Tenant(Tenant),
+    Email(Email),
     CreatedBefore(Timestamp),
     /// Not before.
     CreatedFrom(Timestamp),
@@ -57,15 +58,19 @@ fn term(field: &str, operator: &str, value: &str) -> Result<Term, String> {
             Ok(tenant) => Ok(Term::Tenant(tenant)),
             Err(_) => Err("names a tenant that can not be one".to_owned()),
         },
+        ("email", "=") => match Email::parse(value) {
+            Ok(email) => Ok(Term::Email(email)),
+            Err(_) => Err("names an address that can not be one".to_owned()),
+        },
         // Times are whole microseconds.
         ("create_time", "<") => Ok(Term::CreatedBefore(time(value)?)),
         ("create_time", "<=") => Ok(Term::CreatedBefore(next(time(value)?))),
         ("create_time", ">") => Ok(Term::CreatedFrom(next(time(value)?))),
         ("create_time", ">=") => Ok(Term::CreatedFrom(time(value)?)),
-        ("status" | "role" | "tenant" | "create_time", _) => {
+        ("status" | "role" | "tenant" | "email" | "create_time", _) => {
             Err(format!("must not use that operator on {field}"))
         }
-        _ => Err("must name one of status, role, tenant and create_time".to_owned()),
+        _ => Err("must name one of status, role, tenant, email and create_time".to_owned()),
     }
 }
 
@@ -133,6 +138,10 @@ mod tests {
                 "role:admin AND tenant = \"acme\"",
                 vec![Term::Role("admin".to_owned()), Term::Tenant("acme".parse().unwrap())],
             ),
+            (
+                "email = \"Ada@Example.ORG\"",
+                vec![Term::Email(Email::parse("Ada@example.org").unwrap())],
+            ),
             ("create_time >= \"1970-01-01T00:00:05Z\"", vec![Term::CreatedFrom(at(5))]),
             ("create_time<\"1970-01-01T00:00:05Z\"", vec![Term::CreatedBefore(at(5))]),
             (
@@ -149,7 +158,8 @@ mod tests {
             "status > ACTIVE",
             "status = ACTIVE OR role:admin",
             "status = ACTIVE AND",
-            "email = \"ada@example.org\"",
+            "email : \"ada@example.org\"",
+            "email = ada",
             "role = admin",
             "tenant = \"No Tenant\"",
             "create_time > yesterday",

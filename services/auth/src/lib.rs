@@ -20,6 +20,7 @@ mod keys;
 mod meter;
 mod network;
 mod password;
+mod people;
 mod registrar;
 mod secrets;
 mod store;
@@ -37,8 +38,8 @@ use countersign_mesh::{
     database::{self, Probe},
     server::Priority,
 };
-use countersign_seal::MasterKey;
-use countersign_tokens::KeyRing;
+use countersign_seal::MasterKeys;
+use countersign_tokens::{KeyRing, RefreshKey};
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
@@ -47,12 +48,12 @@ use device::DeviceKey;
 use issuer::Issuer;
 use keys::{KeyStore, Periods};
 use meter::Meter;
+use people::People;
 use throttle::Throttle;
 
 pub use config::Config;
 pub use error::Error;
 pub use keys::{Announced, Life as KeyLife, Rotation, State as KeyState};
-pub use secrets::{check_master_key, has_master_key};
 pub use store::Migrator;
 pub use upkeep::Upkeep;
 
@@ -71,8 +72,8 @@ pub struct Deps {
     pub settings: Settings,
     /// Brings events here and takes them away.
     pub bus: Bus,
-    /// Seals the signing keys; the key of the refresh tokens is derived from it.
-    pub master: MasterKey,
+    /// Seal the signing keys, the data keys of people, and the secrets of the service.
+    pub masters: MasterKeys,
     /// The ring that the guard verifies with; it is filled here.
     pub keys: KeyRing,
     /// What the guard refuses; what was revoked before the start and in this
@@ -111,14 +112,17 @@ pub struct Service {
 /// [`Error`] with a sentence for the operator.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     config.validate()?;
-    let Deps { db, clock, guard, settings, bus, master, keys, revocations, read_elsewhere } = deps;
+    let Deps { db, clock, guard, settings, bus, masters, keys, revocations, read_elsewhere } = deps;
     database::migrate::<Migrator>(&db).await?;
-    check_master_key(&db, &master).await?;
+    let people = People::open(&db, masters).await?;
+    let vault = people.vault();
+    let refresh_key = RefreshKey::from_bytes(&*vault.secret(&db, issuer::REFRESH_KEY).await?);
+    let device_key = vault.secret(&db, device::DEVICE_KEY).await?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
-    let registrar = admin::registrar(outbox.clone(), &config).await?;
+    let registrar = admin::registrar(outbox.clone(), people.clone(), &config).await?;
 
     let store = KeyStore::new(keys, Periods::from(&config).announce());
-    let rotation = Rotation::new(outbox.clone(), master.clone(), store.clone(), &config);
+    let rotation = Rotation::new(outbox.clone(), vault.clone(), store.clone(), &config);
     rotation.step().await?;
     let upkeep = Upkeep::new(outbox.clone(), revocations.clone(), &config.session);
     upkeep.restore().await?;
@@ -134,13 +138,21 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         Box::new(move |name: &str| reads.reads_attribute(name) || read_elsewhere.contains(name));
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),
-        devices: DeviceKey::new(&master, config.throttle.device_lifetime),
-        issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone(), carries),
+        devices: DeviceKey::new(&device_key, config.throttle.device_lifetime),
+        issuer: Issuer::new(
+            store.clone(),
+            refresh_key,
+            &settings,
+            lifetime,
+            clock.clone(),
+            carries,
+        ),
         declared: guard.declared_attributes().clone(),
         keys: store,
         outbox: outbox.clone(),
         bus: bus.clone(),
         registrar,
+        people,
         revocations,
         meter: Meter::new(),
         config,

@@ -61,7 +61,7 @@ pub enum Command {
         #[arg(long)]
         reference: bool,
     },
-    /// See and rotate the keys that sign access tokens.
+    /// See and rotate the keys that sign access tokens, and those that seal data.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// See what happened, and set right what failed.
@@ -87,13 +87,22 @@ pub enum Role {
     User,
 }
 
-/// See and rotate the keys that sign access tokens.
+/// See and rotate the keys that sign access tokens, and those that seal data.
 #[derive(Debug, Clone, Subcommand)]
 pub enum KeysCommand {
     /// List the keys and where each stands in its life.
     List,
     /// Announce a new key. It signs once every guard had time to fetch it.
     Rotate,
+    /// Seal the personal data that an earlier release has left in the clear. No
+    /// server of that release may run any more, and none can afterwards.
+    SealData,
+    /// Give each person a new data key, and seal what is stored of them with it.
+    /// Servers may run; killed, it goes on where it was.
+    RotateData,
+    /// Turn to the last master key of the file, or to a new one. Servers may run,
+    /// and must have the file; killed, it goes on where it was.
+    RotateMaster,
 }
 
 /// See what happened, and set right what failed.

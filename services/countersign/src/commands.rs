@@ -10,6 +10,7 @@ mod keys;
 mod migrate;
 mod password;
 mod policy;
+mod sealing;
 mod serve;
 mod table;
 

@@ -1,6 +1,6 @@
-//! The user service alone: one of any number of replicas on one database. It
-//! has no master key and never sees the auth service's database: keys come by
-//! gRPC, revocations by the bus.
+//! The user service alone: one of any number of replicas on one database. Its
+//! master key should not be that of auth, and it never sees the auth service's
+//! database: verification keys come by gRPC, revocations by the bus.
 
 use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
@@ -13,8 +13,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, DataFolder, Error, bus,
+    Config, DataFolder, Error, Role, bus,
     databases::{self, USER_FILE},
+    master,
     own_policies::{OwnPolicies, PolicyTasks},
     process::Process,
 };
@@ -47,9 +48,14 @@ impl UserRole {
         bus::require(config, "user")?;
         let options = feed_options(config)?;
         let has_place = databases::has_place(&config.database.user);
-        let folder = if has_place { None } else { Some(DataFolder::claim(&config.data_dir)?) };
+        let folder = match master::file(Role::User, config) {
+            _ if !has_place => Some(DataFolder::claim(&config.data_dir)?),
+            None => Some(DataFolder::join(&config.data_dir)?),
+            Some(_) => None,
+        };
         let db = databases::open(&config.database.user, folder.as_ref(), USER_FILE).await?;
         let clock = databases::in_time(clock, &db).await?;
+        let masters = master::open(Role::User, config, folder.as_ref(), &db).await?;
         databases::prepare::<Migrator>("user", &db, config).await?;
 
         let bus = bus::open(config).await?;
@@ -60,7 +66,9 @@ impl UserRole {
         let guard = own.put_into(builder).build()?;
         let policies = own.watch(&guard);
         let time = databases::time(&db, clock.clone());
-        let deps = countersign_user::Deps { db: db.clone(), clock, guard, bus: bus.clone() };
+        let bus_of_user = bus.clone();
+        let deps =
+            countersign_user::Deps { db: db.clone(), clock, guard, bus: bus_of_user, masters };
         let user = countersign_user::build(config.user.clone(), deps).await?;
         let ready = Readiness::from(feed.ready());
         let tasks = vec![Task::new("feed", |cancel| feed.run(cancel)), time];

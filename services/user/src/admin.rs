@@ -36,8 +36,7 @@ impl Keeper {
     /// # Errors
     /// [`Error::Vault`], [`Error::Database`].
     pub async fn seal_data(&self, tell: Tell<'_>) -> Result<bool, Error> {
-        let pending =
-            async |after, limit| keeping::in_clear(self.outbox.db(), after, limit).await;
+        let pending = async |after, limit| keeping::in_clear(self.outbox.db(), after, limit).await;
         let seal = async |unit: &_, user| keeping::seal(unit, &self.vault, user).await;
         countersign_vault::seal_data(&self.outbox, pending, seal, tell).await
     }

@@ -24,7 +24,7 @@ use crate::{
     network::Origin,
     password::{Password, Verdict},
     store::{
-        account::{self, Account, Status},
+        account::{self, Status},
         credential,
         refresh::Grant,
         session::{self, Reason},
@@ -51,14 +51,14 @@ impl Auth {
         match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
                 let label = label(device_label, peer);
-                let start = || self.start(account.id, renewal.as_ref(), &label, peer);
+                let start = || self.start(account, renewal.as_ref(), &label, peer);
                 let started = database::retry(Error::is_conflict, start).await;
                 match &started {
                     Ok(_) => attempt.succeeded(),
                     // The password was right; it is not its owner who failed.
                     Err(_) => attempt.void(),
                 }
-                let device = device.unwrap_or_else(|| Device::new(account.id));
+                let device = device.unwrap_or_else(|| Device::new(account));
                 let device_token = self.devices.issue(device, self.now());
                 started.map(|response| LoginResponse { device_token, ..response })
             }
@@ -75,8 +75,8 @@ impl Auth {
     /// token of another account learns nothing about this one by it.
     async fn device(&self, email: &Email, token: &str) -> Result<Option<Device>, Error> {
         let Some(device) = self.devices.check(token, self.now()) else { return Ok(None) };
-        let found = account::find_with_hash(self.db(), email).await?;
-        Ok(found.filter(|(account, _)| account.id == device.user).map(|_| device))
+        let found = account::find_with_hash(self.db(), &self.people, email).await?;
+        Ok(found.filter(|(account, _)| *account == device.user).map(|_| device))
     }
 
     /// The account, where the password is right, with the hash to replace and its
@@ -87,8 +87,8 @@ impl Auth {
         password: Password,
         origin: Origin,
         peer: &Peer,
-    ) -> Result<Option<(Account, Option<Renewal>)>, Error> {
-        let found = account::find_with_hash(self.db(), email).await?;
+    ) -> Result<Option<(UserId, Option<Renewal>)>, Error> {
+        let found = account::find_with_hash(self.db(), &self.people, email).await?;
         let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
         let hashing = &self.registrar.hashing;
         let verdict = hashing.verify(origin, password, stored.clone()).await?;
@@ -98,7 +98,7 @@ impl Auth {
                 Ok(Some((account, renewal)))
             }
             (found, _) => {
-                let user = found.map(|(account, _)| account.id);
+                let user = found.map(|(account, _)| account);
                 self.record_failure(user, LoginFailureReason::BadCredentials, peer).await?;
                 Ok(None)
             }
@@ -114,7 +114,8 @@ impl Auth {
     ) -> Result<LoginResponse, Error> {
         let unit = self.outbox.begin().await?;
         // Read again, and held until the commit: hashing took its time.
-        let account = account::hold(&*unit, verified).await?.ok_or(Error::BadCredentials)?;
+        let held = account::hold(&*unit, &self.people, verified).await?;
+        let (account, key) = held.ok_or(Error::BadCredentials)?;
         let refused = match account.status {
             Status::Active => None,
             Status::Pending => Some(Error::AccountPending),
@@ -129,7 +130,7 @@ impl Auth {
         }
         let surplus = self.make_room(&unit, account.id, peer).await?;
         let row = self.new_session(account.id, label.to_owned(), peer);
-        session::create(&*unit, &row).await?;
+        session::create(&*unit, &row, key.as_ref()).await?;
         if let Some(Renewal { old, new }) = renewal {
             credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
@@ -167,6 +168,8 @@ impl Auth {
             absolute_expire_time: now.plus(lives.absolute_lifetime).as_micros(),
             revoke_time: None,
             revoke_reason: None,
+            device_label_sealed: None,
+            address_sealed: None,
         }
     }
 

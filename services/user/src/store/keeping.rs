@@ -36,13 +36,12 @@ pub async fn in_clear(
 /// Seals a profile that is in the clear.
 pub async fn seal(unit: &Unit, vault: &Vault, user: UserId) -> Result<(), Error> {
     let Some(row) = lock(unit, user).await? else { return Ok(()) };
-    // Sealed meanwhile: what is in the clear beside it was written by a server of
-    // the former release, which should be gone, and is the older.
-    if vault.find(&**unit, user).await?.is_some() && row.metadata_sealed.is_some() {
-        return Ok(());
-    }
-    let fields = sealed::open(&row, None)?;
-    let key = vault.create(&**unit, user, unit.now()).await?;
+    let (fields, key) = match vault.find(&**unit, user).await? {
+        // Sealed already: a server of the former release, which should be gone, has
+        // found it blank and written what is in the clear beside it.
+        Some(key) => (sealed::merged(&row, &key)?, key),
+        None => (sealed::open(&row, None)?, vault.create(&**unit, user, unit.now()).await?),
+    };
     put(unit, user, sealed::seal(&fields, &key)?).await
 }
 

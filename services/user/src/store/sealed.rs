@@ -49,6 +49,23 @@ pub fn open(row: &Model, key: Option<&DataKey>) -> Result<Fields, Damage> {
     Ok(fields)
 }
 
+/// The fields of a row that holds some sealed and some in the clear, of which
+/// the latter are the newer.
+///
+/// # Errors
+/// As [`open`].
+pub fn merged(row: &Model, key: &DataKey) -> Result<Fields, Damage> {
+    let mut fields = open(row, Some(key))?;
+    let newer = in_clear(&Model { metadata_sealed: None, ..row.clone() })?;
+    for field in TextField::ALL {
+        if !newer.text(field).is_empty() {
+            fields.set(field, newer.text(field).to_owned());
+        }
+    }
+    fields.metadata.extend(newer.metadata);
+    Ok(fields)
+}
+
 /// The columns that hold the fields sealed, and those in the clear blank.
 pub fn seal(fields: &Fields, key: &DataKey) -> Result<ActiveModel, Error> {
     let text = |field| {
