@@ -78,25 +78,34 @@ fn profile() -> Profile {
 /// The folder cannot be read.
 #[must_use]
 pub fn files_holding(folder: &Path, text: &str) -> Vec<PathBuf> {
+    files_holding_bytes(folder, text.as_bytes())
+}
+
+/// The same of bytes.
+///
+/// # Panics
+/// The folder cannot be read.
+#[must_use]
+pub fn files_holding_bytes(folder: &Path, sought: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder is readable") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            found.extend(files_holding(&path, text));
-        } else if holds(&fs::read(&path).unwrap_or_default(), text.as_bytes()) {
+            found.extend(files_holding_bytes(&path, sought));
+        } else if holds(&fs::read(&path).unwrap_or_default(), sought) {
             found.push(path);
         }
     }
     found
 }
 
-fn holds(bytes: &[u8], text: &[u8]) -> bool {
-    let Some(first) = text.first() else { return true };
+fn holds(bytes: &[u8], sought: &[u8]) -> bool {
+    let Some(first) = sought.first() else { return true };
     let mut rest = bytes;
     // `position` on bytes is fast where comparing each window is not.
     while let Some(at) = rest.iter().position(|byte| byte == first) {
         rest = rest.get(at..).unwrap_or_default();
-        if rest.starts_with(text) {
+        if rest.starts_with(sought) {
             return true;
         }
         rest = rest.get(1..).unwrap_or_default();

@@ -46,6 +46,8 @@ pub enum Action {
     UserArchived,
     /// An account was deleted.
     UserDeleted,
+    /// Everything that is held about somebody was handed out.
+    SensitiveRead,
     /// A signing key was made.
     KeyCreated,
     /// A signing key took over or was retired.
@@ -87,6 +89,7 @@ impl Action {
             Self::UserUpdated => "user_updated",
             Self::UserArchived => "user_archived",
             Self::UserDeleted => "user_deleted",
+            Self::SensitiveRead => "sensitive_read",
             Self::KeyCreated => "crypt_key_created",
             Self::KeyRotated => "crypt_key_rotated",
         }

@@ -20,6 +20,7 @@ mod member;
 mod meter;
 mod methods;
 mod outliers;
+mod reach;
 mod replica;
 mod resolver;
 mod retry;
@@ -44,6 +45,7 @@ use attempts::Attempts;
 use fleet::Fleet;
 use methods::Methods;
 
+pub use reach::Reach;
 pub use target::Target;
 pub(crate) use wire::Duplex;
 

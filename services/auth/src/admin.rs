@@ -5,21 +5,24 @@
 use std::sync::Arc;
 
 use countersign_audit::{Action, Entry, Outcome, Value};
-use countersign_contracts::auth::v1::RegisterRequest;
+use countersign_contracts::{
+    auth::v1::RegisterRequest,
+    events::v1::{TokensOutdated, UserDeleted},
+};
 use countersign_events::Outbox;
 use countersign_seal::{MasterKey, MasterKeys};
-use countersign_types::{Clock, Tenant, UserId, Validate};
+use countersign_types::{Clock, Tenant, Timestamp, UserId, Validate};
 use countersign_vault::Tell;
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, prelude::Uuid};
 
 use crate::{
-    Config, Error, SOURCE,
+    Config, Error, SOURCE, convert,
     keys::{self, Announced, Life},
     password::{Hasher, HashingPool, Password, Pepper, Policy},
     people::People,
     registrar::{Made, Registrar, Wish},
     secrets,
-    store::{keeping, signing_key},
+    store::{erasing, keeping, signing_key},
 };
 
 /// The service's database with its keys, for an operator.
@@ -84,6 +87,36 @@ impl Keeper {
     pub async fn rotate_signing_keys(&self, config: &Config) -> Result<Announced, Error> {
         config.validate()?;
         keys::announce(&self.outbox, self.people.vault(), config.into()).await
+    }
+
+    /// The accounts that are deleted, with the times.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erased(&self) -> Result<Vec<(UserId, Timestamp)>, Error> {
+        erasing::deleted(self.outbox.db()).await
+    }
+
+    /// Erases an account that a restored backup has brought back, as its deletion
+    /// did, with its events. False: it is not here, or is deleted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erase(&self, user: UserId) -> Result<bool, Error> {
+        let unit = self.outbox.begin().await?;
+        let Some(epoch) = erasing::erase(&*unit, user, unit.now()).await? else {
+            unit.rollback().await?;
+            return Ok(false);
+        };
+        let user_id = user.to_string();
+        let delete_time = Some(convert::time(unit.now()));
+        let deleted = UserDeleted { user_id: user_id.clone(), delete_time };
+        unit.append(user.as_uuid(), &deleted).await?;
+        unit.append(Uuid::nil(), &TokensOutdated { user_id, account_epoch: epoch }).await?;
+        let entry = Entry::new(Action::UserDeleted, Outcome::Success).subject(user);
+        countersign_audit::record(&unit, &entry.with("epoch", Value::Number(epoch))).await?;
+        unit.commit().await?;
+        Ok(true)
     }
 
     /// Seals what a former release has left in the clear. False: nothing was to do.

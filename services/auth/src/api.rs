@@ -5,6 +5,7 @@
 
 mod accounts;
 mod ending;
+mod export;
 mod login;
 mod refresh;
 mod sessions;
@@ -15,12 +16,13 @@ use std::{mem, ops::Deref, sync::Arc};
 use countersign_contracts::auth::v1::{
     self as contract, AccountService, AuthService, DeleteAccountRequest, DeleteAccountResponse,
     DisableAccountRequest, DisableAccountResponse, EnableAccountRequest, EnableAccountResponse,
-    GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest, GetVerificationKeysResponse,
-    ListAccountsRequest, ListAccountsResponse, ListSessionsRequest, ListSessionsResponse,
-    LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse,
-    RegisterRequest, RegisterResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
-    RevokeSessionRequest, RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
-    SetAccountAttributesResponse, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
+    ExportAccountRequest, GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest,
+    GetVerificationKeysResponse, ListAccountsRequest, ListAccountsResponse, ListSessionsRequest,
+    ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse, RevokeAllSessionsRequest,
+    RevokeAllSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, SessionService,
+    SetAccountAttributesRequest, SetAccountAttributesResponse, UpdateAccountRolesRequest,
+    UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
 use countersign_guard::{AttributeKinds, Call, ListCall, PublicCall, Revocations};
@@ -194,6 +196,15 @@ impl AccountService for Api {
         call: ListCall<ListAccountsRequest>,
     ) -> Result<ListAccountsResponse, Error> {
         self.page_of_accounts(&call.visible, &call.message).await
+    }
+
+    type ExportAccountStream = export::Records;
+
+    async fn export_account(
+        &self,
+        call: Call<ExportAccountRequest>,
+    ) -> Result<Self::ExportAccountStream, Error> {
+        self.export(call).await
     }
 
     async fn update_account_roles(

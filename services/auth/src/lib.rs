@@ -35,6 +35,7 @@ use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
 use countersign_guard::{Guard, Revocations, Settings};
 use countersign_mesh::{
     Part, Task,
+    channel::Reach,
     database::{self, Probe},
     server::Priority,
 };
@@ -88,6 +89,8 @@ pub struct Deps {
 pub struct Service {
     /// Its calls; [`Service::into_part`] adds what runs beside them.
     pub part: Part,
+    /// Its accounts, for a service of this process.
+    pub accounts: Reach,
     /// Publishes the events of this service. A test steps it by hand, as all that follows.
     pub relay: Relay,
     /// Take in events; their requeued dead letters wait for a step.
@@ -162,10 +165,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         .with_resolver("Session", SessionOwner(db));
     let (denied, denials) = Denials::new(outbox.clone());
     let guard = guard.record(denied);
+    let accounts = account_service(api.clone(), &guard);
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
-        .service(session_service(api.clone(), &guard))
-        .service(account_service(api, &guard))
+        .service(session_service(api, &guard))
+        .service(accounts.clone())
         .priority(
             Priority::Low,
             &["countersign.auth.v1.AuthService/Login", "countersign.auth.v1.AuthService/Register"],
@@ -173,6 +177,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         .priority(
             Priority::Lowest,
             &[
+                "countersign.auth.v1.AccountService/ExportAccount",
                 "countersign.auth.v1.AccountService/ListAccounts",
                 "countersign.auth.v1.SessionService/ListSessions",
             ],
@@ -181,7 +186,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         .storage(probe.presence());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
     let chain = Chain::new(outbox);
-    Ok(Service { part, relay, consumers, rotation, upkeep, chain, denials, probe })
+    let accounts = Reach::here(accounts);
+    Ok(Service { part, accounts, relay, consumers, rotation, upkeep, chain, denials, probe })
 }
 
 /// Calls can be taken where the database can be written, a guard can decide and
@@ -196,7 +202,7 @@ impl Service {
     /// The part with the tasks that do by themselves what the other fields do by steps.
     #[must_use]
     pub fn into_part(self) -> Part {
-        let Self { part, relay, consumers, rotation, upkeep, chain, denials, probe } = self;
+        let Self { part, relay, consumers, rotation, upkeep, chain, denials, probe, .. } = self;
         let part = part
             .task(Task::new("relay", |cancel| relay.run(cancel)))
             .task(Task::new("rotation", |cancel| rotation.run(cancel)))

@@ -7,6 +7,7 @@
 pub(crate) mod account;
 pub(crate) mod administration;
 pub(crate) mod credential;
+pub(crate) mod erasing;
 pub(crate) mod keeping;
 mod migration;
 pub(crate) mod refresh;

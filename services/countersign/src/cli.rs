@@ -70,6 +70,9 @@ pub enum Command {
     /// Make accounts.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// See who was deleted, and delete them again after a backup was restored.
+    #[command(subcommand)]
+    Erasures(ErasuresCommand),
     /// Check the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -174,6 +177,21 @@ pub enum AccountCommand {
         /// Read the password from the first line of standard input.
         #[arg(long)]
         password_stdin: bool,
+    },
+}
+
+/// See who was deleted, and delete them again after a backup was restored.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ErasuresCommand {
+    /// List the ids of the accounts that were deleted, and when. Kept beside the
+    /// backups, the list is what a restored one has to forget.
+    List,
+    /// Erase in each database who is deleted in the other one or named in a list.
+    /// To be run after a backup was restored and before servers start.
+    Apply {
+        /// A file as `erasures list` prints it.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }
 

@@ -62,9 +62,11 @@ impl Embedded {
         let bus = bus::open(config).await?;
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
         let auth = guarding.auth(databases.auth.clone(), auth_keys);
-        let user = guarding.user(databases.user.clone(), user_keys);
+        let auth = countersign_auth::build(config.auth.clone(), auth).await?;
+        let accounts = auth.accounts.clone();
+        let user = guarding.user(databases.user.clone(), user_keys, accounts);
         Ok(Self {
-            auth: countersign_auth::build(config.auth.clone(), auth).await?,
+            auth,
             user: countersign_user::build(config.user.clone(), user).await?,
             databases,
             bus,

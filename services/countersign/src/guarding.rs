@@ -8,6 +8,7 @@ use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::follow_revocations;
 use countersign_guard::{Guard, Revocations, Settings};
+use countersign_mesh::channel::Reach;
 use countersign_seal::MasterKeys;
 use countersign_tokens::KeyRing;
 use countersign_types::Clock;
@@ -71,8 +72,13 @@ impl Guarding {
     }
 
     /// What the user service needs.
-    pub fn user(&self, db: DatabaseConnection, masters: MasterKeys) -> countersign_user::Deps {
+    pub fn user(
+        &self,
+        db: DatabaseConnection,
+        masters: MasterKeys,
+        accounts: Reach,
+    ) -> countersign_user::Deps {
         let (clock, guard, bus) = (self.clock.clone(), self.guard.clone(), self.bus.clone());
-        countersign_user::Deps { db, clock, guard, bus, masters }
+        countersign_user::Deps { db, clock, guard, bus, masters, accounts: Some(accounts) }
     }
 }

@@ -5,7 +5,11 @@
 use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::{Feed, FeedOptions};
-use countersign_mesh::{Part, Readiness, Task};
+use countersign_mesh::{
+    Part, Readiness, Task,
+    channel::{Channel, Reach, Target},
+    config::ChannelConfig,
+};
 use countersign_types::Clock;
 use countersign_user::{Migrator, Service};
 use sea_orm::DatabaseConnection;
@@ -66,9 +70,14 @@ impl UserRole {
         let guard = own.put_into(builder).build()?;
         let policies = own.watch(&guard);
         let time = databases::time(&db, clock.clone());
-        let bus_of_user = bus.clone();
-        let deps =
-            countersign_user::Deps { db: db.clone(), clock, guard, bus: bus_of_user, masters };
+        let deps = countersign_user::Deps {
+            db: db.clone(),
+            clock,
+            guard,
+            bus: bus.clone(),
+            masters,
+            accounts: accounts(config)?,
+        };
         let user = countersign_user::build(config.user.clone(), deps).await?;
         let ready = Readiness::from(feed.ready());
         let tasks = vec![Task::new("feed", |cancel| feed.run(cancel)), time];
@@ -109,6 +118,27 @@ fn feed_options(config: &Config) -> Result<FeedOptions, Error> {
         max_staleness: config.token.max_staleness,
         ..FeedOptions::new(&config.keys.source)
     })
+}
+
+/// The way to the auth services that the keys come from. None where they are
+/// trusted by the authorities of the system, which a channel does not know: a
+/// caller's token must not travel in the clear.
+fn accounts(config: &Config) -> Result<Option<Reach>, Error> {
+    let is_secure = |url: &String| url.starts_with("https://");
+    let secure = config.keys.source.iter().any(is_secure);
+    if secure && config.keys.ca_file.is_none() {
+        tracing::warn!(
+            "profiles cannot be exported: keys.source has https, and keys.ca_file is unset"
+        );
+        return Ok(None);
+    }
+    let sources = config.keys.source.iter().filter(|url| is_secure(url) == secure);
+    let hosts = sources.filter_map(|url| url.split_once("://"));
+    let hosts: Vec<_> = hosts.map(|(_, host)| host.trim_end_matches('/')).collect();
+    let target: Target = hosts.join(",").parse()?;
+    let mut channel = ChannelConfig::default();
+    channel.tls.ca_file = config.keys.ca_file.clone().filter(|_| secure);
+    Ok(Some(Reach::over(&Channel::new(target, &channel)?)))
 }
 
 fn source(error: countersign_feed::Error) -> Error {

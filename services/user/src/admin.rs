@@ -4,11 +4,11 @@
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_events::Outbox;
 use countersign_seal::{MasterKey, MasterKeys};
-use countersign_types::Clock;
+use countersign_types::{Clock, Timestamp, UserId};
 use countersign_vault::{Tell, Vault};
 use sea_orm::DatabaseConnection;
 
-use crate::{SOURCE, error::Error, store::keeping};
+use crate::{SOURCE, consumers::erasure, error::Error, store::keeping};
 
 /// The service's database with its keys, for an operator.
 #[derive(Debug)]
@@ -29,6 +29,26 @@ impl Keeper {
     ) -> Result<Self, Error> {
         let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
         Ok(Self { outbox, vault: Vault::open(db, masters).await? })
+    }
+
+    /// The people whose profiles are erased, with the times.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erased(&self) -> Result<Vec<(UserId, Timestamp)>, Error> {
+        keeping::erased(self.outbox.db()).await
+    }
+
+    /// Erases a profile that a restored backup has brought back, or that is made
+    /// by an event of before. False: that was so already.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erase(&self, user: UserId) -> Result<bool, Error> {
+        let unit = self.outbox.begin().await?;
+        let erased = erasure::erase(&unit, user).await?;
+        unit.commit().await?;
+        Ok(erased)
     }
 
     /// Seals what a former release has left in the clear. False: nothing was to do.

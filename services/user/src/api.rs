@@ -7,8 +7,8 @@ use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::{
     events::v1::ProfileUpdated,
     user::v1::{
-        GetProfileRequest, GetProfileResponse, ListProfilesRequest, ListProfilesResponse,
-        ProfileService, UpdateProfileRequest, UpdateProfileResponse,
+        ExportProfileRequest, GetProfileRequest, GetProfileResponse, ListProfilesRequest,
+        ListProfilesResponse, ProfileService, UpdateProfileRequest, UpdateProfileResponse,
     },
 };
 use countersign_events::{Outbox, Unit};
@@ -17,9 +17,10 @@ use countersign_mesh::database::{self, List};
 use countersign_vault::Vault;
 
 use crate::{
+    accounts::Accounts,
     convert,
     error::Error,
-    etag,
+    etag, export,
     patch::Patch,
     store::{Profile, profiles},
 };
@@ -28,6 +29,7 @@ use crate::{
 pub struct Api {
     pub outbox: Outbox,
     pub vault: Vault,
+    pub accounts: Accounts,
 }
 
 impl ProfileService for Api {
@@ -57,6 +59,22 @@ impl ProfileService for Api {
         Ok(ListProfilesResponse { profiles, next_page_token })
     }
 
+    type ExportProfileStream = export::Pieces;
+
+    async fn export_profile(
+        &self,
+        call: Call<ExportProfileRequest>,
+    ) -> Result<Self::ExportProfileStream, Error> {
+        let profile = profiles::find(self.outbox.db(), &self.vault, &call.permit).await?;
+        let profile = profile.ok_or(Error::ProfileNotFound)?;
+        let records = self.accounts.export(profile.user).await?;
+        let pieces = export::pieces(records, &convert::message(&profile)).await?;
+        // Before the first piece leaves.
+        let record = || self.record_export(&call, &profile);
+        database::retry(Error::is_conflict, record).await?;
+        Ok(pieces)
+    }
+
     async fn update_profile(
         &self,
         call: Call<UpdateProfileRequest>,
@@ -69,6 +87,18 @@ impl ProfileService for Api {
 }
 
 impl Api {
+    /// Notes that everything about a person was handed out, and to whom.
+    async fn record_export<M>(&self, call: &Call<M>, profile: &Profile) -> Result<(), Error> {
+        let unit = self.outbox.begin().await?;
+        let entry = Entry::new(Action::SensitiveRead, Outcome::Success)
+            .actor(call.caller.user_id())
+            .subject(profile.user)
+            .address(call.peer.address)
+            .with("rpc", Value::Word(call.permit.rpc()));
+        countersign_audit::record(&unit, &entry).await?;
+        Ok(unit.commit().await?)
+    }
+
     /// One try: read, patch, save, in one transaction.
     async fn update(
         &self,

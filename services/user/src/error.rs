@@ -24,6 +24,9 @@ pub enum Error {
     /// The keys do not fit the database, or what is sealed with them does not open.
     #[error(transparent)]
     Vault(#[from] countersign_vault::Error),
+    /// The auth service answers what its contract does not say.
+    #[error("the records of an account are in disorder")]
+    Accounts,
     /// The database failed.
     #[error("the database failed: {}", countersign_events::reason(.0))]
     Database(#[from] DbErr),
@@ -88,7 +91,7 @@ impl From<Error> for Fault {
             | Error::Events(countersign_events::Error::Database(error)) => database::fault(&error),
             Error::Vault(error) => error.into(),
             Error::Events(error) => error.into(),
-            Error::Mesh(_) => Self::internal(),
+            Error::Mesh(_) | Error::Accounts => Self::internal(),
             Error::Audit(error) => error.into(),
             Error::Refused(fault) => fault,
             Error::Metadata(error) => {

@@ -4,6 +4,7 @@
 //! service only by its events: a profile is made when an account was, and its
 //! last activity is when the person logged out.
 
+mod accounts;
 pub mod admin;
 mod api;
 mod config;
@@ -11,6 +12,7 @@ mod consumers;
 mod convert;
 mod error;
 mod etag;
+mod export;
 mod fields;
 mod mask;
 mod owner;
@@ -19,6 +21,7 @@ mod store;
 
 use std::fmt;
 
+use accounts::Accounts;
 use api::Api;
 use countersign_audit::{Chain, Denials};
 use countersign_contracts::user::v1::profile_service;
@@ -26,6 +29,7 @@ use countersign_events::{Bus, Consumer, Outbox, Relay};
 use countersign_guard::Guard;
 use countersign_mesh::{
     Part, Task,
+    channel::Reach,
     database::{self, Probe},
     server::Priority,
 };
@@ -54,6 +58,8 @@ pub struct Deps {
     pub bus: Bus,
     /// Seal the data keys of people.
     pub masters: MasterKeys,
+    /// The way to the accounts, of which an export tells as well; without it there is none.
+    pub accounts: Option<Reach>,
 }
 
 /// The service, ready to be served.
@@ -78,7 +84,7 @@ pub struct Service {
 /// # Errors
 /// [`Error::Mesh`]: a migration failed. [`Error::Vault`]: the master key is another's.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
-    let Deps { db, clock, guard, bus, masters } = deps;
+    let Deps { db, clock, guard, bus, masters, accounts } = deps;
     database::migrate::<Migrator>(&db).await?;
     let vault = Vault::open(&db, masters).await?;
     let outbox = Outbox::new(db, clock, SOURCE);
@@ -93,8 +99,14 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
     let part = Part::new("user")
-        .service(profile_service(Api { outbox, vault }, &guard))
-        .priority(Priority::Lowest, &["countersign.user.v1.ProfileService/ListProfiles"])
+        .service(profile_service(Api { outbox, vault, accounts: Accounts::new(accounts) }, &guard))
+        .priority(
+            Priority::Lowest,
+            &[
+                "countersign.user.v1.ProfileService/ExportProfile",
+                "countersign.user.v1.ProfileService/ListProfiles",
+            ],
+        )
         .ready(probe.readiness())
         .storage(probe.presence());
     Ok(Service { part, relay, consumers, chain, denials, probe })

@@ -41,7 +41,7 @@ async fn user() -> User {
     let guard = Guard::builder(settings).rules(RULES).policies(CEDAR_SCHEMA, BASE_POLICIES);
     let guard = guard.clock(clock.clone()).build().unwrap();
     let (bus, masters) = (Bus::memory(), MasterKey::generate().unwrap().into());
-    let deps = Deps { db: db.clone(), clock, guard, bus: bus.clone(), masters };
+    let deps = Deps { db: db.clone(), clock, guard, bus: bus.clone(), masters, accounts: None };
     let service = build(Config::default(), deps).await.unwrap();
     User { service, db, bus, hand }
 }

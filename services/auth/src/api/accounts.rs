@@ -121,9 +121,6 @@ impl Auth {
             ended = self.end_with(&unit, permit, peer).await?;
             self.append_ends(&unit, &ended, Reason::Revoked).await?;
         }
-        if after.status == Status::Deleted {
-            administration::forget(&*unit, permit).await?;
-        }
         let outdated = Outdated { user: after.id, epoch: after.epoch };
         let event = TokensOutdated { user_id: after.id.to_string(), account_epoch: after.epoch };
         // An epoch says all: nothing waits in line before it.

@@ -45,7 +45,8 @@ pub(crate) async fn lock(
     account::read(row, key.as_ref()).map(Some)
 }
 
-/// Stores `after`, whose epoch is the next one, in the place of `before`.
+/// Stores `after`, whose epoch is the next one, in the place of `before`. Of a
+/// deleted one nothing is left but the row.
 ///
 /// # Errors
 /// [`Error::AccountChanged`]: the account is in another epoch than `before`.
@@ -62,6 +63,7 @@ pub(crate) async fn save(
         row.email = Set(id.to_string());
         row.email_sealed = Set(None);
         row.email_index = Set(None);
+        forget(db, id).await?;
     }
     let done = Entity::update_many()
         .set(row)
@@ -127,8 +129,7 @@ pub(crate) async fn has_other_administrator(
 
 /// Forgets what a deleted account was known by, besides its row, and destroys the
 /// key of its person.
-pub(crate) async fn forget(db: &impl ConnectionTrait, permit: &Permit) -> Result<(), Error> {
-    let id: UserId = permit.resource_as()?;
+pub(super) async fn forget(db: &impl ConnectionTrait, id: UserId) -> Result<(), Error> {
     credential::Entity::delete_by_id(id.as_uuid()).exec(db).await?;
     Vault::destroy(db, id).await?;
     session::Entity::update_many()

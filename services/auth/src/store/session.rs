@@ -175,6 +175,24 @@ async fn live_of(
     Ok(rows.into_iter().map(|(row, key)| row.opened(people.open_key(key).as_ref())).collect())
 }
 
+/// A page of all sessions of the account that the permit is for, ended or not, in
+/// the order of their ids.
+pub(crate) async fn history(
+    db: &impl ConnectionTrait,
+    people: &People,
+    permit: &Permit,
+    page: Page,
+) -> Result<Vec<Model>, Error> {
+    let user: UserId = permit.resource_as()?;
+    let mut all = Entity::find().filter(Column::UserId.eq(user.as_uuid()));
+    if let Some(after) = page.after {
+        all = all.filter(Column::Id.gt(after.as_uuid()));
+    }
+    let all = all.order_by_asc(Column::Id).limit(page.size);
+    let rows = all.find_also_related(data_key::Entity).all(db).await?;
+    Ok(rows.into_iter().map(|(row, key)| row.opened(people.open_key(key).as_ref())).collect())
+}
+
 /// All sessions of an account, ended or not, for who seals them anew.
 pub(crate) async fn all_of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, Error> {
     Ok(Entity::find().filter(Column::UserId.eq(user.as_uuid())).all(db).await?)

@@ -4,28 +4,15 @@
 
 use std::io::{self, Write};
 
-use countersign_seal::{MasterKey, MasterKeys};
-use countersign_types::Clock;
+use countersign_seal::MasterKey;
 use countersign_vault::{Progress, Tell, Vault};
 use tokio::sync::mpsc;
 
-use super::data::{self, Data};
-use crate::{Config, Error, Role};
-
-/// The keys of one service here.
-struct Keeper {
-    data: Data,
-    masters: MasterKeys,
-    of: Service,
-}
-
-enum Service {
-    Auth(countersign_auth::admin::Keeper),
-    User(countersign_user::admin::Keeper),
-}
+use super::keeper::{self, Keeper, Service};
+use crate::{Config, Error};
 
 pub(super) async fn seal_data(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
-    for keeper in each(config).await? {
+    for keeper in keeper::each(config).await? {
         let name = keeper.data.service;
         let begun = telling(out, name, async |tell| match &keeper.of {
             Service::Auth(auth) => Ok(auth.seal_data(tell).await?),
@@ -51,7 +38,7 @@ const fn rest(is_purged: bool) -> &'static str {
 }
 
 pub(super) async fn rotate_data(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
-    for keeper in each(config).await? {
+    for keeper in keeper::each(config).await? {
         let name = keeper.data.service;
         let rotated = telling(out, name, async |tell| match &keeper.of {
             Service::Auth(auth) => Ok(auth.rotate_data(tell).await?),
@@ -64,7 +51,7 @@ pub(super) async fn rotate_data(config: &Config, out: &mut dyn Write) -> Result<
 }
 
 pub(super) async fn rotate_master(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
-    let keepers = each(config).await?;
+    let keepers = keeper::each(config).await?;
     for keeper in &keepers {
         let (name, to) = (keeper.data.service, target(keeper, &keepers, out).await?);
         let turned = telling(out, name, async |tell| match &keeper.of {
@@ -100,24 +87,6 @@ async fn target(keeper: &Keeper, all: &[Keeper], out: &mut dyn Write) -> Result<
     let file = keeper.masters.path().unwrap_or_else(|| std::path::Path::new(""));
     writeln!(out, "master key {} is the last line of {} now", added.id(), file.display())?;
     Ok(added)
-}
-
-async fn each(config: &Config) -> Result<Vec<Keeper>, Error> {
-    let mut all = Vec::new();
-    for (role, data) in data::each_role(config).await? {
-        let masters = data::masters(role, config, &data.db).await?;
-        let clock = Clock::system();
-        let of = match role {
-            Role::Auth => Service::Auth(
-                countersign_auth::admin::Keeper::open(&data.db, &clock, masters.clone()).await?,
-            ),
-            Role::User => Service::User(
-                countersign_user::admin::Keeper::open(&data.db, &clock, masters.clone()).await?,
-            ),
-        };
-        all.push(Keeper { data, masters, of });
-    }
-    Ok(all)
 }
 
 /// Does something and prints how far it has come.

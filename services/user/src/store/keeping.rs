@@ -2,7 +2,7 @@
 //! exchanging the keys of people. A profile is locked before its key.
 
 use countersign_events::Unit;
-use countersign_types::UserId;
+use countersign_types::{Timestamp, UserId};
 use countersign_vault::Vault;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::{
-    entity::{ActiveModel, Column, Entity, Model},
+    entity::{ActiveModel, Column, Entity, Model, Status},
     sealed,
 };
 use crate::{error::Error, fields::TextField};
@@ -31,6 +31,18 @@ pub async fn in_clear(
         query = query.filter(Column::UserId.gt(after));
     }
     Ok(query.order_by_asc(Column::UserId).limit(limit).into_tuple().all(db).await?)
+}
+
+/// The people whose profiles are erased, with the times, in the order of their ids.
+pub async fn erased(db: &impl ConnectionTrait) -> Result<Vec<(UserId, Timestamp)>, Error> {
+    let rows = Entity::find()
+        .select_only()
+        .columns([Column::UserId, Column::UpdateTime])
+        .filter(Column::Status.eq(Status::Deleted))
+        .order_by_asc(Column::UserId)
+        .into_tuple::<(Uuid, i64)>();
+    let rows = rows.all(db).await?;
+    Ok(rows.into_iter().map(|(id, time)| (id.into(), Timestamp::from_micros(time))).collect())
 }
 
 /// Seals a profile that is in the clear.
