@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Somebody else's service, as the guide of the guard builds it.
     ("notes", &["codegen", "events", "feed", "guard", "types"]),
     ("countersign-audit", &["contracts", "events", "guard", "mesh", "seal", "tokens", "types"]),
+    ("countersign-vault", &["events", "seal", "types"]),
     ("countersign-mesh", &["contracts", "guard", "types"]),
     ("countersign-auth", SERVICE),
     ("countersign-user", SERVICE),
@@ -37,12 +38,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "seal",
             "tokens",
             "types",
+            "vault",
         ],
     ),
 ];
 
 const SERVICE: &[&str] =
-    &["audit", "contracts", "events", "guard", "mesh", "seal", "tokens", "types"];
+    &["audit", "contracts", "events", "guard", "mesh", "seal", "tokens", "types", "vault"];
 
 /// Crates of others that only these packages may name.
 const OWNERS: &[(&str, &[&str])] = &[

@@ -135,7 +135,7 @@ async fn a_filter_asks_for_status_role_and_time(topology: Topology) {
         let listed = BTreeSet::from_iter(ids(&listed.accounts));
         assert_eq!(listed, expected.into_iter().cloned().collect(), "{filter}");
     }
-    for filter in ["email = \"ada@example.org\"", "role:admin OR role:a_b", "' OR 1 = 1 --"] {
+    for filter in ["email : \"ada@example.org\"", "role:admin OR role:a_b", "' OR 1 = 1 --"] {
         let refused = refusal(accounts(&root.clients, filter, 0, "").await);
         let refused = refused.is(Code::InvalidArgument, "INVALID_ARGUMENT");
         assert_eq!(refused.fields(), ["filter"], "{filter}");

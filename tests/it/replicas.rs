@@ -2,7 +2,7 @@
 
 use countersign::{AuthRole, Config};
 use countersign_auth::admin;
-use countersign_seal::MasterKey;
+use countersign_seal::{MasterKey, MasterKeys};
 use countersign_tests::engines::{NewDatabase, shared};
 use countersign_types::Clock;
 use futures::future::join_all;
@@ -34,8 +34,9 @@ async fn replicas_that_start_first_at_the_same_time_end_with_one_master_key() {
         // The same for the first signing key, and for a new one.
         let db = &roles[0].db;
         assert_eq!(admin::list_keys(db).await.unwrap().len(), 1);
-        let master = MasterKey::load(&file).unwrap();
-        let rotate = || admin::rotate_keys(db, &master, &CLOCK, &config.auth);
+        let masters = MasterKeys::load(&file).unwrap();
+        let keeper = admin::Keeper::open(db, &CLOCK, masters).await.unwrap();
+        let rotate = || keeper.rotate_signing_keys(&config.auth);
         let rotated = join_all((0..4).map(|_| rotate())).await;
         let new = rotated.into_iter().filter(|rotated| rotated.as_ref().unwrap().is_new).count();
         assert_eq!(new, 1);

@@ -10,7 +10,7 @@ use countersign_audit::{
 use countersign_contracts::events::v1::AuditCheckpoint;
 use countersign_events::{Outbox, admin};
 use countersign_mesh::{config::DatabaseConfig, database};
-use countersign_seal::MasterKey;
+use countersign_seal::{MasterKey, MasterKeys};
 use countersign_tests::engines::NewDatabase;
 use countersign_types::{Clock, ClockHand, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection};
@@ -21,7 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A trail with a key, in a database of its own.
 struct Stage {
     outbox: Outbox,
-    master: MasterKey,
+    masters: MasterKeys,
     chain: Chain,
     hand: ClockHand,
     engine: Engine,
@@ -30,6 +30,11 @@ struct Stage {
 enum Engine {
     Sqlite(#[expect(dead_code, reason = "the folder goes with it")] TempDir),
     Postgres(NewDatabase),
+}
+
+async fn audit_key(outbox: &Outbox, masters: &MasterKeys) -> AuditKey {
+    let (db, now) = (outbox.db(), outbox.clock().now());
+    AuditKey::open(db, masters, &masters.latest().unwrap(), now).await.unwrap()
 }
 
 impl Stage {
@@ -49,11 +54,11 @@ impl Stage {
         let db = database::connect(&DatabaseConfig::default(), &url).await.unwrap();
         database::migrate::<countersign_auth::Migrator>(&db).await.unwrap();
         let (clock, hand) = Clock::manual(Timestamp::from_seconds(1_800_000_000));
-        let (master, outbox) =
-            (MasterKey::generate().unwrap(), Outbox::new(db.clone(), clock.clone(), "auth"));
-        let key = AuditKey::open(&db, &master, clock.now()).await.unwrap();
+        let masters = MasterKeys::from(MasterKey::generate().unwrap());
+        let outbox = Outbox::new(db.clone(), clock.clone(), "auth");
+        let key = audit_key(&outbox, &masters).await;
         let chain = Chain::new(outbox.clone(), Config::default(), Some(key));
-        Self { outbox, master, chain, hand, engine }
+        Self { outbox, masters, chain, hand, engine }
     }
 
     fn db(&self) -> &DatabaseConnection {
@@ -74,7 +79,7 @@ impl Stage {
     }
 
     async fn evidence(&self) -> Evidence {
-        let keys = Some(trusted_keys(self.db(), &self.master).await.unwrap());
+        let keys = Some(trusted_keys(self.db(), &self.masters).await.unwrap());
         Evidence { keys, checkpoints: Vec::new() }
     }
 
@@ -259,10 +264,9 @@ async fn only_a_key_that_the_master_key_opens_is_trusted(backend: DatabaseBacken
     let stage = Stage::on(backend).await;
     stage.grow(3, true).await;
     // Somebody makes all of it anew, with a key and a master key of their own.
-    let theirs = MasterKey::generate().unwrap();
+    let theirs = MasterKey::generate().unwrap().into();
     stage.tamper("DELETE FROM audit_key; DELETE FROM audit_checkpoint").await;
-    let now = stage.outbox.clock().now();
-    let key = AuditKey::open(stage.db(), &theirs, now).await.unwrap();
+    let key = audit_key(&stage.outbox, &theirs).await;
     let forger = Chain::new(stage.outbox.clone(), Config::default(), Some(key));
     assert!(forger.checkpoint().await.unwrap());
     let stored =
@@ -335,9 +339,8 @@ async fn a_checkpoint_is_made_once_where_the_chain_has_grown(backend: DatabaseBa
     assert!(!stage.chain.checkpoint().await.unwrap(), "it is not time");
     assert_eq!(stage.published().await.len(), 2);
     // Another start finds the same key.
-    let again = AuditKey::open(stage.db(), &stage.master, stage.outbox.clock().now()).await;
+    drop(audit_key(&stage.outbox, &stage.masters).await);
     assert_eq!(stored_keys(stage.db()).await.unwrap().len(), 1);
-    drop(again.unwrap());
     stage.end().await;
 }
 

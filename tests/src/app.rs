@@ -1,5 +1,6 @@
 //! The whole system in this process, over a real socket.
 
+mod keeping;
 mod running;
 mod topology;
 
@@ -9,7 +10,7 @@ use std::{
 };
 
 use countersign::Config;
-use countersign_auth::admin::create_account;
+use countersign_auth::admin::Keeper;
 use countersign_types::{Clock, ClockHand, Timestamp};
 use sea_orm::ConnectionTrait;
 use tonic::Code;
@@ -281,12 +282,13 @@ impl TestApp {
     /// # Panics
     /// Making the account or logging in is refused.
     pub async fn made(&self, name: &str, roles: &[&str], tenant: &str) -> Login {
-        let (config, clock) = (&self.shape().config.auth, &self.shape().clock);
+        let (config, clock) = (&self.shape().config, &self.shape().clock);
         let (db, email) = (self.running().auth_database(), email_of(name));
         let roles = roles.iter().map(|&role| role.to_owned()).collect();
         let tenant = tenant.parse().expect("the name of a tenant");
         let password = PASSWORD.to_owned();
-        let made = create_account(db, clock, config, email.clone(), password, roles, tenant);
+        let keeper = Keeper::open(db, clock, self.masters()).await.expect("the vault opens");
+        let made = keeper.create_account(&config.auth, email.clone(), password, roles, tenant);
         let user_id = made.await.expect("an account can be made").to_string();
         self.settle().await;
         self.login(&Person { email, user_id }).await

@@ -8,6 +8,7 @@
 
 mod app;
 mod campaign;
+mod canary;
 mod client;
 mod clock;
 mod collector;
@@ -28,6 +29,7 @@ mod tls;
 
 pub use app::{Surroundings, TestApp, Topology};
 pub use campaign::{Campaign, Harm, Layout, Upgrade, Verdict};
+pub use canary::{CANARY, Canaries, files_holding, files_holding_bytes};
 pub use client::{Authenticated, Bearer, Clients};
 pub use clock::{Clockwork, WallClock};
 pub use collector::{Collector, Told};

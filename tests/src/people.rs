@@ -68,15 +68,20 @@ impl Clients {
             password: PASSWORD.to_owned(),
             ..LoginRequest::default()
         };
-        let response = self.auth().login(request).await?.into_inner();
+        Ok(self.signed_in(self.auth().login(request).await?.into_inner()))
+    }
+
+    /// The session of an answer to a login.
+    #[must_use]
+    pub fn signed_in(&self, response: LoginResponse) -> Login {
         let LoginResponse { access_token, refresh_token, account, session, .. } = response;
-        Ok(Login {
+        Login {
             user_id: account.map(|account| account.id).unwrap_or_default(),
             session_id: session.map(|session| session.id).unwrap_or_default(),
             clients: self.with_token(&access_token),
             access_token,
             refresh_token,
-        })
+        }
     }
 
     /// The same as soon as the account is active, which takes the relays of a

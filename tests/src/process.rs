@@ -212,6 +212,19 @@ impl Executable {
         child.kill().await.expect("the process can be killed");
     }
 
+    /// Runs a command and kills it after a while; whether it had come to its end before.
+    ///
+    /// # Panics
+    /// The program does not run at all.
+    pub async fn run_and_kill(&self, arguments: &[&str], after: Duration) -> bool {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.kill_on_drop(true).spawn().expect("the program runs");
+        let ended = tokio::time::timeout(after, child.wait()).await.is_ok();
+        child.kill().await.expect("the process can be killed");
+        ended
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let words = self.words(&arguments);

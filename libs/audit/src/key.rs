@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use countersign_seal::MasterKey;
+use countersign_seal::{MasterKey, MasterKeys};
 use countersign_tokens::{SigningKey, VerificationKey};
 use countersign_types::Timestamp;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Set};
@@ -15,7 +15,7 @@ pub struct AuditKey(Arc<Keys>);
 
 struct Keys {
     signing: SigningKey,
-    /// All whose secret parts the master key opens.
+    /// All whose secret parts the master keys open.
     trusted: Vec<VerificationKey>,
 }
 
@@ -23,18 +23,20 @@ impl AuditKey {
     /// The key of the trail in `db`; the first one is made. Where several
     /// replicas make one at once, all of them hold.
     ///
-    /// A key that does not open with `master` is passed over, with a word in
-    /// the log: it was changed, or sealed with a master key that is gone. What
+    /// One that does not open with any of `masters` is passed over, with a word in
+    /// the log: it was changed, or sealed with a master key that is gone. A new
+    /// one is sealed with the master key `sealing`. What
     /// it has signed is still good for whoever has kept its public part.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Tokens`], [`Error::Seal`].
     pub async fn open(
         db: &impl ConnectionTrait,
-        master: &MasterKey,
+        masters: &MasterKeys,
+        sealing: &MasterKey,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        if let Some(known) = Self::known(db, master).await? {
+        if let Some(known) = Self::known(db, masters).await? {
             return Ok(known);
         }
         let key = SigningKey::generate()?;
@@ -42,18 +44,18 @@ impl AuditKey {
         let row = key::ActiveModel {
             create_time: Set(now.as_micros()),
             paserk: Set(key.verification_key().paserk()),
-            secret: Set(master.seal(&context(&key_id), &key.to_secret_bytes())?),
+            secret: Set(sealing.seal(&context(&key_id), &key.to_secret_bytes())?),
             key_id: Set(key_id),
         };
         key::Entity::insert(row).exec_without_returning(db).await?;
         // Read again: another replica may have been first.
-        Self::known(db, master).await?.ok_or(Error::Statement)
+        Self::known(db, masters).await?.ok_or(Error::Statement)
     }
 
-    async fn known(db: &impl ConnectionTrait, master: &MasterKey) -> Result<Option<Self>, Error> {
+    async fn known(db: &impl ConnectionTrait, masters: &MasterKeys) -> Result<Option<Self>, Error> {
         let (mut signing, mut trusted) = (None, Vec::new());
         for row in rows(db).await? {
-            match opened(&row, master) {
+            match opened(&row, masters) {
                 Ok(key) => {
                     trusted.push(key.verification_key());
                     signing = signing.or(Some(key));
@@ -76,17 +78,17 @@ impl AuditKey {
     }
 }
 
-/// The public parts of the keys whose secret parts the master key opens:
+/// The public parts of the keys whose secret parts the master keys open:
 /// nobody else can have put them there.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub async fn trusted_keys(
     db: &impl ConnectionTrait,
-    master: &MasterKey,
+    masters: &MasterKeys,
 ) -> Result<Vec<VerificationKey>, Error> {
     let keys = rows(db).await?;
-    let opened = keys.iter().filter_map(|row| opened(row, master).ok());
+    let opened = keys.iter().filter_map(|row| opened(row, masters).ok());
     Ok(opened.map(|key| key.verification_key()).collect())
 }
 
@@ -100,13 +102,35 @@ pub async fn stored_keys(db: &impl ConnectionTrait) -> Result<Vec<VerificationKe
     Ok(keys.iter().filter_map(|row| VerificationKey::from_paserk(&row.paserk).ok()).collect())
 }
 
+/// Seals the keys with another master key, which takes the place of one of
+/// `masters`. One that does not open stays as it is.
+///
+/// # Errors
+/// [`Error::Database`], [`Error::Seal`].
+pub async fn reseal_keys(
+    db: &impl ConnectionTrait,
+    masters: &MasterKeys,
+    to: &MasterKey,
+) -> Result<(), Error> {
+    for row in rows(db).await? {
+        let Ok(key) = opened(&row, masters) else { continue };
+        let resealed = key::ActiveModel {
+            secret: Set(to.seal(&context(&row.key_id), &key.to_secret_bytes())?),
+            key_id: Set(row.key_id),
+            ..Default::default()
+        };
+        key::Entity::update(resealed).exec(db).await?;
+    }
+    Ok(())
+}
+
 async fn rows(db: &impl ConnectionTrait) -> Result<Vec<key::Model>, Error> {
     let first = key::Entity::find().order_by_asc(key::Column::CreateTime);
     Ok(first.order_by_asc(key::Column::KeyId).all(db).await?)
 }
 
-fn opened(row: &key::Model, master: &MasterKey) -> Result<SigningKey, Error> {
-    let secret = master.open(&context(&row.key_id), &row.secret)?;
+fn opened(row: &key::Model, masters: &MasterKeys) -> Result<SigningKey, Error> {
+    let secret = masters.open(&context(&row.key_id), &row.secret)?;
     let key = SigningKey::from_bytes(&secret)?;
     if key.key_id().as_str() == row.key_id { Ok(key) } else { Err(Error::Statement) }
 }

@@ -41,7 +41,7 @@ pub use config::{Config, Reads};
 pub use entry::{Entry, Value, record, record_all};
 pub use error::Error;
 pub use export::export;
-pub use key::{AuditKey, stored_keys, trusted_keys};
+pub use key::{AuditKey, reseal_keys, stored_keys, trusted_keys};
 pub use migration::migrations;
 pub use trail::{Asked, Listed, Trail};
 pub use verify::{Break, Evidence, Flaw, Signed, Verdict, verify};

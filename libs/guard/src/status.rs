@@ -75,6 +75,7 @@ const fn code(code: Code) -> tonic::Code {
         Code::Unavailable => tonic::Code::Unavailable,
         Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
         Code::Unimplemented => tonic::Code::Unimplemented,
+        Code::DataLoss => tonic::Code::DataLoss,
         Code::Internal => tonic::Code::Internal,
     }
 }

@@ -20,6 +20,7 @@ mod member;
 mod meter;
 mod methods;
 mod outliers;
+mod reach;
 mod replica;
 mod resolver;
 mod retry;
@@ -47,6 +48,7 @@ use fleet::Fleet;
 use methods::Methods;
 use span::CallSpan;
 
+pub use reach::Reach;
 pub use target::Target;
 pub(crate) use wire::Duplex;
 

@@ -50,7 +50,7 @@ const RETURN: Duration = Duration::from_secs(5);
 /// missing; its folder has to exist), `sqlite::memory:`, or `postgres://…`.
 ///
 /// SQLite runs in WAL mode with `synchronous=FULL`, so that a commit survives a
-/// power cut, and with foreign keys. Statements are never logged: they would
+/// power cut, with foreign keys, and overwrites what is deleted. Statements are never logged: they would
 /// carry their values along.
 ///
 /// # Errors
@@ -128,6 +128,8 @@ fn in_file(
             .foreign_keys(true)
             .pragma("journal_mode", "WAL")
             .pragma("synchronous", "FULL")
+            // What was erased leaves no bytes behind in the file.
+            .pragma("secure_delete", "ON")
     });
     Ok(())
 }

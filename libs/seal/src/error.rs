@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use countersign_types::Fault;
 
+use crate::file::KEYS_MAX;
+
 /// Why a key could not be had, or data not be sealed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,7 +23,8 @@ pub enum Error {
     Exposed(PathBuf),
     /// The file holds something else.
     #[error(
-        "file {path} does not hold a master key: it must be one line, csmk1_ and 43 characters",
+        "file {path} does not hold a master key: it must be one line, csmk1_ and 43 characters, \
+         or up to {KEYS_MAX} of them",
         path = .0.display()
     )]
     NotAKey(PathBuf),
@@ -55,6 +58,13 @@ pub enum Error {
     /// More than [`crate::PLAIN_MAX`] bytes to seal.
     #[error("too long to be sealed in one piece")]
     TooLong,
+    /// There are [`crate::KEYS_MAX`] keys in the file.
+    #[error(
+        "master key file {path} holds {KEYS_MAX} keys, and no more fit: take out those that \
+         nothing is sealed with any more",
+        path = .0.display()
+    )]
+    TooMany(PathBuf),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,

@@ -1,11 +1,11 @@
-//! The file of the master key. It is written once, whole, for its owner only,
-//! and never overwritten.
+//! The file of the master keys. It is written whole, for its owner only; a key
+//! in it is never overwritten, and a new one is added as the last line.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -13,13 +13,18 @@ use countersign_types::is_private;
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
-use crate::{Error, key::KEY_LEN};
+use crate::{Error, MasterKey, key::KEY_LEN};
+
+/// Master keys in one file: the one in use, the one to come, and those before
+/// that backups may still need.
+pub const KEYS_MAX: usize = 8;
 
 const PREFIX: &str = "csmk1_";
-/// Prefix, 43 characters, a line end, and room to notice that there is more.
-const FILE_MAX: u64 = 64;
+/// Prefix, 43 characters and a line end, so often as there may be keys, and
+/// room to notice that there is more.
+const FILE_MAX: usize = KEYS_MAX * 50 + 14;
 
-pub(crate) fn read(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Zeroizing<[u8; KEY_LEN]>>, Error> {
     let failed = |source| match source {
         source if ErrorKind::NotFound == io::Error::kind(&source) => Error::Missing(path.into()),
         source => Error::File { action: "read", path: path.into(), source },
@@ -30,9 +35,16 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, Error> {
     if !is_private(about.mode(), about.uid(), geteuid().as_raw()) {
         return Err(Error::Exposed(path.into()));
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(128));
-    file.take(FILE_MAX).read_to_end(&mut text).map_err(failed)?;
-    parse(&text).ok_or_else(|| Error::NotAKey(path.into()))
+    // Never grown, which would leave a copy behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(2 * FILE_MAX));
+    file.take(FILE_MAX as u64).read_to_end(&mut text).map_err(failed)?;
+    let text = text.strip_suffix(b"\n").unwrap_or(&text);
+    let keys: Option<Vec<_>> = text.split(|byte| *byte == b'\n').map(parse).collect();
+    let twice = |keys: &[Zeroizing<[u8; KEY_LEN]>]| {
+        keys.iter().enumerate().any(|(at, key)| keys.iter().skip(at + 1).any(|later| later == key))
+    };
+    let keys = keys.filter(|keys| keys.len() <= KEYS_MAX && !twice(keys));
+    keys.ok_or_else(|| Error::NotAKey(path.into()))
 }
 
 pub(crate) fn write_new(path: &Path, key: &[u8; KEY_LEN]) -> Result<(), Error> {
@@ -40,13 +52,8 @@ pub(crate) fn write_new(path: &Path, key: &[u8; KEY_LEN]) -> Result<(), Error> {
     if path.symlink_metadata().is_ok() {
         return Err(Error::Exists(path.into()));
     }
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|_| Error::Random)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{:016x}", u64::from_ne_bytes(random)));
-    let draft = path.with_file_name(name);
-
-    let written = write_synced(&draft, key)
+    let draft = draft_of(path)?;
+    let written = write_synced(&draft, [key])
         // A link, unlike a rename, fails where another process was first.
         .and_then(|()| fs::hard_link(&draft, path));
     // What is left over of a draft is no key file, only clutter.
@@ -57,8 +64,30 @@ pub(crate) fn write_new(path: &Path, key: &[u8; KEY_LEN]) -> Result<(), Error> {
     })
 }
 
-fn parse(text: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
-    let line = text.strip_suffix(b"\n").unwrap_or(text);
+/// Puts `keys` in the place of those that are in the file.
+pub(crate) fn replace(path: &Path, keys: &[MasterKey]) -> Result<(), Error> {
+    if keys.len() > KEYS_MAX {
+        return Err(Error::TooMany(path.into()));
+    }
+    let failed = |source| Error::File { action: "write", path: path.into(), source };
+    let draft = draft_of(path)?;
+    let written = write_synced(&draft, keys.iter().map(MasterKey::bytes))
+        .and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written.and_then(|()| sync_folder(path)).map_err(failed)
+}
+
+fn draft_of(path: &Path) -> Result<PathBuf, Error> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| Error::Random)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{:016x}", u64::from_ne_bytes(random)));
+    Ok(path.with_file_name(name))
+}
+
+fn parse(line: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
     let encoded = line.strip_prefix(PREFIX.as_bytes())?;
     // One byte more than a key, so that a longer text is refused.
     let mut bytes = Zeroizing::new([0; KEY_LEN + 1]);
@@ -67,13 +96,18 @@ fn parse(text: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
     Some(Zeroizing::new(*key))
 }
 
-fn write_synced(path: &Path, key: &[u8; KEY_LEN]) -> io::Result<()> {
-    let mut line = Zeroizing::new(String::with_capacity(128));
-    line.push_str(PREFIX);
-    BASE64_URL_SAFE_NO_PAD.encode_string(key, &mut line);
-    line.push('\n');
+fn write_synced<'a>(
+    path: &Path,
+    keys: impl IntoIterator<Item = &'a [u8; KEY_LEN]>,
+) -> io::Result<()> {
+    let mut lines = Zeroizing::new(String::with_capacity(2 * FILE_MAX));
+    for key in keys {
+        lines.push_str(PREFIX);
+        BASE64_URL_SAFE_NO_PAD.encode_string(key, &mut lines);
+        lines.push('\n');
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(line.as_bytes())?;
+    file.write_all(lines.as_bytes())?;
     file.sync_all()
 }
 

@@ -40,13 +40,16 @@ impl MasterKey {
     }
 
     /// Reads the key from a file: one line, `csmk1_` and the 32 bytes in
-    /// base64url without padding.
+    /// base64url without padding. Of several lines the last.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Exposed`] for a file that others
     /// may touch ([`countersign_types::is_private`]), [`Error::NotAKey`], [`Error::File`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self::from_bytes(&*file::read(path.as_ref())?))
+        let path = path.as_ref();
+        let keys = file::read(path)?;
+        let latest = keys.last().ok_or_else(|| Error::NotAKey(path.into()))?;
+        Ok(Self::from_bytes(latest))
     }
 
     /// Makes a new key and writes it to a new file of mode 0600. The file
@@ -130,7 +133,11 @@ impl MasterKey {
         if opened.as_slice() == CANARY { Ok(()) } else { Err(Error::Refused) }
     }
 
-    fn from_bytes(master: &[u8; KEY_LEN]) -> Self {
+    pub(crate) fn bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0.master
+    }
+
+    pub(crate) fn from_bytes(master: &[u8; KEY_LEN]) -> Self {
         Self(Arc::new(Keys {
             master: *master,
             sealing: *expand(master, &["countersign/sealing"]),

@@ -62,6 +62,14 @@ pub(crate) fn open(
     cipher(key).decrypt(&nonce, payload).map(Zeroizing::new).map_err(|_| Error::Refused)
 }
 
+/// The id in front of sealed data.
+pub(crate) fn key_id(sealed: &[u8]) -> Result<&[u8], Error> {
+    match sealed.split_at_checked(HEADER_LEN) {
+        Some(([VERSION, id @ ..], _)) => Ok(id),
+        _ => Err(Error::Malformed),
+    }
+}
+
 fn cipher(key: &[u8; KEY_LEN]) -> Aes256Gcm {
     Aes256Gcm::new(key.into())
 }

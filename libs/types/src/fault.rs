@@ -31,6 +31,8 @@ pub enum Code {
     DeadlineExceeded,
     /// The method is not part of the contract.
     Unimplemented,
+    /// What was stored is lost or damaged, this and nothing else.
+    DataLoss,
     /// A fault of ours; the log knows more than the client.
     Internal,
 }

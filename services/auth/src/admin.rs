@@ -1,72 +1,169 @@
 //! What operators do at the machine, beside a running server or without one.
 //! Each works on the database alone, which must be migrated (see
-//! [`crate::Migrator`]), after [`crate::check_master_key`].
+//! [`crate::Migrator`]).
 
 use std::sync::Arc;
 
-use countersign_contracts::auth::v1::RegisterRequest;
-use countersign_events::Outbox;
-use countersign_seal::MasterKey;
-use countersign_types::{Clock, Tenant, UserId, Validate};
-use sea_orm::DatabaseConnection;
+use countersign_audit::{Action, Entry, Outcome, Value, reseal_keys};
+use countersign_contracts::{
+    auth::v1::RegisterRequest,
+    events::v1::{TokensOutdated, UserDeleted},
+};
+use countersign_events::{Outbox, Unit};
+use countersign_seal::{MasterKey, MasterKeys};
+use countersign_types::{Clock, Tenant, Timestamp, UserId, Validate};
+use countersign_vault::Tell;
+use sea_orm::{DatabaseConnection, prelude::Uuid};
 
 use crate::{
-    Config, Error, SOURCE,
+    Config, Error, SOURCE, convert,
     keys::{self, Announced, Life},
     password::{Hasher, HashingPool, Password, Pepper, Policy},
+    people::People,
     registrar::{Made, Registrar, Wish},
     secrets,
-    store::signing_key,
+    store::{erasing, keeping, signing_key},
 };
 
-/// Makes an account on the same way as a registration, with the same limits: it is pending until its
-/// profile exists, which the server sees to when it runs.
-///
-/// # Errors
-/// [`Error::Invalid`] with all broken rules, [`Error::EmailTaken`], and those
-/// of the settings and the database.
-pub async fn create_account(
-    db: &DatabaseConnection,
-    clock: &Clock,
-    config: &Config,
-    email: String,
-    password: String,
-    roles: Vec<String>,
-    tenant: Tenant,
-) -> Result<UserId, Error> {
-    let request = RegisterRequest { email, password };
-    let broken = request.validate();
-    let RegisterRequest { email, password } = request;
-    // Wiped from here on, also where it is refused.
-    let password = Password::new(password);
-    if !broken.is_empty() {
-        return Err(Error::Invalid(broken));
-    }
-    config.validate()?;
-    let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
-    let wish = Wish { email, password, roles, tenant, address: None };
-    match registrar(outbox, config).await?.register(wish).await? {
-        Made::New(account) => Ok(account.id),
-        Made::Taken(_) => Err(Error::EmailTaken),
-    }
+/// The service's database with its keys, for an operator.
+#[derive(Debug)]
+pub struct Keeper {
+    outbox: Outbox,
+    people: People,
 }
 
-/// Announces a new signing key, unless one is announced already. A running
-/// server takes it up within [`crate::config::SigningKeysConfig::poll_interval`]
-/// and signs with it after
-/// [`crate::config::SigningKeysConfig::announce_period`]; no token is refused.
-///
-/// # Errors
-/// Those of the settings and the database.
-pub async fn rotate_keys(
-    db: &DatabaseConnection,
-    master: &MasterKey,
-    clock: &Clock,
-    config: &Config,
-) -> Result<Announced, Error> {
-    config.validate()?;
-    let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
-    keys::announce(&outbox, master, config.into()).await
+impl Keeper {
+    /// Opens the vault of the database.
+    ///
+    /// # Errors
+    /// [`Error::Vault`] where the master keys do not fit it.
+    pub async fn open(
+        db: &DatabaseConnection,
+        clock: &Clock,
+        masters: MasterKeys,
+    ) -> Result<Self, Error> {
+        let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
+        Ok(Self { outbox, people: People::open(db, masters).await? })
+    }
+
+    /// Makes an account on the same way as a registration, with the same limits: it is pending until
+    /// its profile exists, which the server sees to when it runs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all broken rules, [`Error::EmailTaken`], and those
+    /// of the settings and the database.
+    pub async fn create_account(
+        &self,
+        config: &Config,
+        email: String,
+        password: String,
+        roles: Vec<String>,
+        tenant: Tenant,
+    ) -> Result<UserId, Error> {
+        let request = RegisterRequest { email, password };
+        let broken = request.validate();
+        let RegisterRequest { email, password } = request;
+        // Wiped from here on, also where it is refused.
+        let password = Password::new(password);
+        if !broken.is_empty() {
+            return Err(Error::Invalid(broken));
+        }
+        config.validate()?;
+        let registrar = registrar(self.outbox.clone(), self.people.clone(), config).await?;
+        let wish = Wish { email, password, roles, tenant, address: None };
+        match registrar.register(wish).await? {
+            Made::New(account) => Ok(account.id),
+            Made::Taken(_) => Err(Error::EmailTaken),
+        }
+    }
+
+    /// Announces a new signing key, unless one is announced already. A running
+    /// server takes it up within [`crate::config::SigningKeysConfig::poll_interval`]
+    /// and signs with it after
+    /// [`crate::config::SigningKeysConfig::announce_period`]; no token is refused.
+    ///
+    /// # Errors
+    /// Those of the settings and the database.
+    pub async fn rotate_signing_keys(&self, config: &Config) -> Result<Announced, Error> {
+        config.validate()?;
+        keys::announce(&self.outbox, self.people.vault(), config.into()).await
+    }
+
+    /// The accounts that are deleted, with the times.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erased(&self) -> Result<Vec<(UserId, Timestamp)>, Error> {
+        erasing::deleted(self.outbox.db()).await
+    }
+
+    /// Erases an account that a restored backup has brought back, as its deletion
+    /// did, with its events. False: it is not here, or is deleted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erase(&self, user: UserId) -> Result<bool, Error> {
+        let unit = self.outbox.begin().await?;
+        let Some(epoch) = erasing::erase(&*unit, user, unit.now()).await? else {
+            unit.rollback().await?;
+            return Ok(false);
+        };
+        let user_id = user.to_string();
+        let delete_time = Some(convert::time(unit.now()));
+        let deleted = UserDeleted { user_id: user_id.clone(), delete_time };
+        unit.append(user.as_uuid(), &deleted).await?;
+        unit.append(Uuid::nil(), &TokensOutdated { user_id, account_epoch: epoch }).await?;
+        let entry = Entry::new(Action::UserDeleted, Outcome::Success).subject(user);
+        countersign_audit::record(&unit, &entry.with("epoch", Value::Number(epoch))).await?;
+        unit.commit().await?;
+        Ok(true)
+    }
+
+    /// Seals what a former release has left in the clear. False: nothing was to do.
+    ///
+    /// # Errors
+    /// [`Error::Vault`], [`Error::Database`].
+    pub async fn seal_data(&self, tell: Tell<'_>) -> Result<bool, Error> {
+        let pending = async |after, limit| keeping::in_clear(self.outbox.db(), after, limit).await;
+        let seal = async |unit: &_, user| keeping::seal(unit, &self.people, user).await;
+        countersign_vault::seal_data(&self.outbox, pending, seal, tell).await
+    }
+
+    /// Gives each person a new data key.
+    ///
+    /// # Errors
+    /// [`Error::Vault`], [`Error::Database`].
+    pub async fn rotate_data(&self, tell: Tell<'_>) -> Result<(), Error> {
+        let reseal = async |unit: &_, user| keeping::reseal(unit, &self.people, user).await;
+        countersign_vault::rotate_data(&self.outbox, reseal, tell).await?;
+        self.record("data_keys".to_owned()).await
+    }
+
+    /// Seals data keys, secrets and signing keys with the master key `to`.
+    /// False: nothing was to do.
+    ///
+    /// # Errors
+    /// [`Error::Vault`], [`Error::Database`].
+    pub async fn rotate_master(&self, to: &MasterKey, tell: Tell<'_>) -> Result<bool, Error> {
+        let vault = self.people.vault();
+        let keys = async |unit: &Unit| {
+            reseal_keys(&**unit, vault.masters(), to).await?;
+            keeping::reseal_signing_keys(unit, vault.masters(), to).await
+        };
+        let turned = countersign_vault::rotate_master(vault, &self.outbox, to, keys, tell);
+        let turned = turned.await?;
+        if turned {
+            self.record(to.id()).await?;
+        }
+        Ok(turned)
+    }
+
+    async fn record(&self, key: String) -> Result<(), Error> {
+        let unit = self.outbox.begin().await?;
+        let entry = Entry::new(Action::KeyRotated, Outcome::Success);
+        countersign_audit::record(&unit, &entry.with("key_id", Value::Key(key))).await?;
+        Ok(unit.commit().await?)
+    }
 }
 
 /// The signing keys, in the order in which they sign.
@@ -78,7 +175,11 @@ pub async fn list_keys(db: &DatabaseConnection) -> Result<Vec<Life>, Error> {
 }
 
 /// Reads the pepper and the block list, and starts the hashing threads.
-pub(crate) async fn registrar(outbox: Outbox, config: &Config) -> Result<Registrar, Error> {
+pub(crate) async fn registrar(
+    outbox: Outbox,
+    people: People,
+    config: &Config,
+) -> Result<Registrar, Error> {
     let pepper = config.hashing.pepper_file.as_deref().map(Pepper::read).transpose()?;
     secrets::check_pepper(outbox.db(), pepper.as_ref()).await?;
     let hasher = Hasher::new(&config.hashing, pepper)?;
@@ -86,5 +187,6 @@ pub(crate) async fn registrar(outbox: Outbox, config: &Config) -> Result<Registr
         policy: Arc::new(Policy::new(&config.password)?),
         hashing: HashingPool::start(hasher, &config.hashing)?,
         outbox,
+        people,
     })
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod ending;
+mod export;
 mod login;
 mod refresh;
 mod sessions;
@@ -16,13 +17,14 @@ use countersign_audit::{Asked, Listed, Trail};
 use countersign_contracts::auth::v1::{
     self as contract, AccountService, AuditService, AuthService, DeleteAccountRequest,
     DeleteAccountResponse, DisableAccountRequest, DisableAccountResponse, EnableAccountRequest,
-    EnableAccountResponse, GetAccountRequest, GetAccountResponse, GetVerificationKeysRequest,
-    GetVerificationKeysResponse, ListAccountsRequest, ListAccountsResponse, ListAuditEventsRequest,
-    ListAuditEventsResponse, ListSessionsRequest, ListSessionsResponse, LoginRequest,
-    LoginResponse, LogoutRequest, LogoutResponse, RefreshRequest, RefreshResponse, RegisterRequest,
-    RegisterResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse, RevokeSessionRequest,
-    RevokeSessionResponse, SessionService, SetAccountAttributesRequest,
-    SetAccountAttributesResponse, UpdateAccountRolesRequest, UpdateAccountRolesResponse,
+    EnableAccountResponse, ExportAccountRequest, GetAccountRequest, GetAccountResponse,
+    GetVerificationKeysRequest, GetVerificationKeysResponse, ListAccountsRequest,
+    ListAccountsResponse, ListAuditEventsRequest, ListAuditEventsResponse, ListSessionsRequest,
+    ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse, RevokeAllSessionsRequest,
+    RevokeAllSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, SessionService,
+    SetAccountAttributesRequest, SetAccountAttributesResponse, UpdateAccountRolesRequest,
+    UpdateAccountRolesResponse,
 };
 use countersign_events::{Bus, Outbox};
 use countersign_guard::{AttributeKinds, Call, ListCall, PublicCall, Revocations};
@@ -39,6 +41,7 @@ use crate::{
     keys::KeyStore,
     meter::Meter,
     password::Password,
+    people::People,
     registrar::{Made, Registrar, Wish},
     throttle::Throttle,
 };
@@ -55,6 +58,7 @@ pub(crate) struct Auth {
     pub(crate) outbox: Outbox,
     pub(crate) bus: Bus,
     pub(crate) registrar: Registrar,
+    pub(crate) people: People,
     pub(crate) throttle: Throttle,
     pub(crate) devices: DeviceKey,
     pub(crate) issuer: Issuer,
@@ -218,6 +222,15 @@ impl AccountService for Api {
         let others = page.accounts.iter().filter(|account| account.id != me).count();
         self.trail.listed(others, &visible, &caller, &peer).await?;
         Ok(page)
+    }
+
+    type ExportAccountStream = export::Records;
+
+    async fn export_account(
+        &self,
+        call: Call<ExportAccountRequest>,
+    ) -> Result<Self::ExportAccountStream, Error> {
+        self.export(call).await
     }
 
     async fn update_account_roles(

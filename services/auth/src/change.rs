@@ -59,6 +59,7 @@ impl Change {
             (Self::Enable, _) => Ok(to(Status::Active)),
             (Self::Delete, _) => Ok(Account {
                 email: None,
+                damage: None,
                 roles: Vec::new(),
                 attributes: AccountAttributes::default(),
                 delete_time: Some(now),
@@ -147,6 +148,7 @@ mod tests {
         Account {
             id: UserId::generate(),
             email: Email::parse("ada@example.org").ok(),
+            damage: None,
             status,
             epoch: 3,
             roles: roles.iter().map(|&role| role.to_owned()).collect(),

@@ -7,15 +7,14 @@
 use std::{fmt, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use countersign_seal::MasterKey;
 use countersign_types::{Timestamp, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sea_orm::prelude::Uuid;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Derives the key from the master key.
-const LABEL: &str = "countersign/device-token/v1";
+/// The secret of device tokens in the vault.
+pub(crate) const DEVICE_KEY: &str = "countersign/device-token/v1";
 /// Tells a device token from everything else, and its format from later ones.
 const PREFIX: &str = "csd1_";
 /// Account, device and time of issue.
@@ -46,9 +45,9 @@ impl Device {
 
 impl DeviceKey {
     /// Tokens are good for `lifetime` after they were issued.
-    pub(crate) fn new(master: &MasterKey, lifetime: Duration) -> Self {
+    pub(crate) fn new(secret: &[u8; 32], lifetime: Duration) -> Self {
         let mut key = Zeroizing::new([0; BLOCK_BYTES]);
-        for (padded, byte) in key.iter_mut().zip(master.derive(LABEL).iter()) {
+        for (padded, byte) in key.iter_mut().zip(secret) {
             *padded = *byte;
         }
         Self { key, lifetime }
@@ -100,7 +99,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
     fn key() -> DeviceKey {
-        DeviceKey::new(&MasterKey::generate().unwrap(), LIFETIME)
+        let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
+        DeviceKey::new(secret.first_chunk().unwrap(), LIFETIME)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use countersign_mesh::database;
 use countersign_types::{Code, Fault, Violation};
+use countersign_vault::Damage;
 use sea_orm::DbErr;
 
 /// When a hash is worth another try: the queue before the threads is short.
@@ -48,12 +49,9 @@ pub enum Error {
         /// Fingerprint of the pepper in the settings, or `none`.
         given: String,
     },
-    /// The database belongs to another master key.
-    #[error(
-        "the master key does not fit this database ({0}); put back the key file that was made \
-         with it, or point to the database that belongs to this key"
-    )]
-    MasterKey(#[source] countersign_seal::Error),
+    /// The keys do not fit the database, or what is sealed with them does not open.
+    #[error(transparent)]
+    Vault(countersign_vault::Error),
     /// The tables can not be brought up to date.
     #[error(transparent)]
     Mesh(#[from] countersign_mesh::Error),
@@ -169,6 +167,22 @@ impl From<countersign_events::Error> for Error {
     }
 }
 
+impl From<countersign_vault::Error> for Error {
+    fn from(error: countersign_vault::Error) -> Self {
+        match error {
+            countersign_vault::Error::Database(error) => Self::Database(error),
+            countersign_vault::Error::Unit(error) => error.into(),
+            other => Self::Vault(other),
+        }
+    }
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Self::Vault(damage.into())
+    }
+}
+
 impl From<countersign_audit::Error> for Error {
     fn from(error: countersign_audit::Error) -> Self {
         match error {
@@ -242,6 +256,7 @@ impl From<Error> for Fault {
             Error::Database(error) => database::fault(&error),
             Error::Events(error) => error.into(),
             Error::Audit(error) => error.into(),
+            Error::Vault(error) => error.into(),
             Error::Refused(fault) => fault,
             ours => {
                 // None of these carries a secret or a personal datum in its text.

@@ -2,7 +2,7 @@
 
 use countersign_contracts::auth::v1::AccountStatus;
 use countersign_mesh::database::{Comparison, Since, comparisons};
-use countersign_types::{Tenant, Timestamp, Violation};
+use countersign_types::{Email, Tenant, Timestamp, Violation};
 
 use crate::{Error, store::account::Status};
 
@@ -13,6 +13,7 @@ pub(crate) enum Term {
     NotStatus(Status),
     Role(String),
     Tenant(Tenant),
+    Email(Email),
     CreatedBefore(Timestamp),
     /// Not before.
     CreatedFrom(Timestamp),
@@ -44,8 +45,12 @@ fn term(comparison: &Comparison) -> Result<Term, String> {
             Since::Before(time) => Term::CreatedBefore(time),
             Since::From(time) => Term::CreatedFrom(time),
         }),
-        ("status" | "role" | "tenant", _) => Err(comparison.other_operator()),
-        _ => Err("must name one of status, role, tenant and create_time".to_owned()),
+        ("email", "=") => match Email::parse(value) {
+            Ok(email) => Ok(Term::Email(email)),
+            Err(_) => Err("names an address that can not be one".to_owned()),
+        },
+        ("status" | "role" | "tenant" | "email", _) => Err(comparison.other_operator()),
+        _ => Err("must name one of status, role, tenant, email and create_time".to_owned()),
     }
 }
 
@@ -77,6 +82,10 @@ mod tests {
                 "role:admin AND tenant = \"acme\"",
                 vec![Term::Role("admin".to_owned()), Term::Tenant("acme".parse().unwrap())],
             ),
+            (
+                "email = \"Ada@Example.ORG\"",
+                vec![Term::Email(Email::parse("Ada@example.org").unwrap())],
+            ),
             ("create_time >= \"1970-01-01T00:00:05Z\"", vec![Term::CreatedFrom(at(5))]),
             ("create_time<\"1970-01-01T00:00:05Z\"", vec![Term::CreatedBefore(at(5))]),
             (
@@ -93,7 +102,8 @@ mod tests {
             "status > ACTIVE",
             "status = ACTIVE OR role:admin",
             "status = ACTIVE AND",
-            "email = \"ada@example.org\"",
+            "email : \"ada@example.org\"",
+            "email = ada",
             "role = admin",
             "tenant = \"No Tenant\"",
             "create_time > yesterday",

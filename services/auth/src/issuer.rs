@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use countersign_guard::Settings;
-use countersign_seal::MasterKey;
 use countersign_tokens::{Binding, Claims, Purpose, RefreshKey, RefreshToken, sign};
 use countersign_types::{Clock, SessionId, Timestamp};
 use sea_orm::prelude::Uuid;
 
 use crate::{Error, keys::KeyStore, store::refresh::Grant};
 
-/// Changing it ends all sessions.
-const REFRESH_KEY: &str = "countersign/refresh-token/v1";
+/// The secret of refresh tokens in the vault. Changing it ends all sessions.
+pub(crate) const REFRESH_KEY: &str = "countersign/refresh-token/v1";
 /// How far a guard's clock may be behind ours: a token that is new here is none
 /// of the future there.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
@@ -45,7 +44,7 @@ impl Issuer {
     /// Issues what a guard with these settings takes.
     pub(crate) fn new(
         keys: KeyStore,
-        master: &MasterKey,
+        refresh_key: RefreshKey,
         settings: &Settings,
         lifetime: Duration,
         clock: Clock,
@@ -53,7 +52,7 @@ impl Issuer {
     ) -> Self {
         Self {
             keys,
-            refresh_key: RefreshKey::from_bytes(&master.derive(REFRESH_KEY)),
+            refresh_key,
             binding: Binding { environment: settings.environment.clone() },
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign_seal::MasterKey;
+use countersign_seal::MasterKeys;
 use countersign_tokens::{KeyRing, SigningKey, VerificationKey};
 use countersign_types::Timestamp;
 use parking_lot::RwLock;
@@ -62,7 +62,7 @@ impl KeyStore {
     pub(crate) fn load(
         &self,
         rows: &[Model],
-        master: &MasterKey,
+        masters: &MasterKeys,
         since: Instant,
     ) -> Result<(), Error> {
         let before = self.all();
@@ -70,7 +70,7 @@ impl KeyStore {
             .iter()
             .map(|row| {
                 let open = before.iter().find(|key| key.public.key_id().as_str() == row.key_id);
-                Key::read(row, open, master).map(Arc::new)
+                Key::read(row, open, masters).map(Arc::new)
             })
             .collect::<Result<Vec<_>, Error>>()?;
         let ids = |keys: &[Arc<Key>]| {
@@ -122,12 +122,12 @@ impl KeyStore {
 }
 
 impl Key {
-    fn read(row: &Model, open: Option<&Arc<Self>>, master: &MasterKey) -> Result<Self, Error> {
+    fn read(row: &Model, open: Option<&Arc<Self>>, masters: &MasterKeys) -> Result<Self, Error> {
         let life = Life::from(row);
         let secret = match open {
             Some(open) => Arc::clone(&open.secret),
             None => {
-                let secret = master.open(&context(&row.key_id), &row.secret)?;
+                let secret = masters.open(&context(&row.key_id), &row.secret)?;
                 Arc::new(SigningKey::from_bytes(&secret)?)
             }
         };
@@ -143,7 +143,7 @@ impl Key {
 }
 
 /// Where a sealed secret belongs: it does not open in the row of another key.
-fn context(key_id: &str) -> Vec<u8> {
+pub(crate) fn context(key_id: &str) -> Vec<u8> {
     format!("countersign/auth/signing_keys/secret/{key_id}").into_bytes()
 }
 
@@ -156,6 +156,7 @@ impl fmt::Debug for KeyStore {
 
 #[cfg(test)]
 mod tests {
+    use countersign_seal::MasterKey;
     use countersign_types::EventId;
 
     use super::*;
@@ -163,6 +164,7 @@ mod tests {
     #[test]
     fn what_was_read_too_long_ago_is_not_signed_with() {
         let master = MasterKey::generate().unwrap();
+        let masters = MasterKeys::from(master.clone());
         let secret = SigningKey::generate().unwrap();
         let key_id = secret.key_id().to_string();
         let row = Model {
@@ -179,7 +181,7 @@ mod tests {
         let read = Instant::now().checked_sub(Duration::from_millis(2)).unwrap();
         let signs = |good_for| {
             let store = KeyStore::new(KeyRing::default(), good_for);
-            store.load(std::slice::from_ref(&row), &master, read).unwrap();
+            store.load(std::slice::from_ref(&row), &masters, read).unwrap();
             assert_eq!(store.all().len(), 1, "it verifies in any case");
             store.signing(Timestamp::from_seconds(1)).is_ok()
         };

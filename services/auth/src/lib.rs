@@ -20,6 +20,7 @@ mod keys;
 mod meter;
 mod network;
 mod password;
+mod people;
 mod registrar;
 mod secrets;
 mod store;
@@ -36,11 +37,12 @@ use countersign_events::{Bus, Consumer, Outbox, Relay, RelayOptions};
 use countersign_guard::{Guard, Revocations, Settings};
 use countersign_mesh::{
     Part, Task,
+    channel::Reach,
     database::{self, Probe},
     server::Priority,
 };
-use countersign_seal::MasterKey;
-use countersign_tokens::KeyRing;
+use countersign_seal::MasterKeys;
+use countersign_tokens::{KeyRing, RefreshKey};
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
@@ -49,12 +51,12 @@ use device::DeviceKey;
 use issuer::Issuer;
 use keys::{KeyStore, Periods};
 use meter::Meter;
+use people::People;
 use throttle::Throttle;
 
 pub use config::Config;
 pub use error::Error;
 pub use keys::{Announced, Life as KeyLife, Rotation, State as KeyState};
-pub use secrets::{check_master_key, has_master_key};
 pub use store::Migrator;
 pub use upkeep::Upkeep;
 
@@ -73,8 +75,8 @@ pub struct Deps {
     pub settings: Settings,
     /// Brings events here and takes them away.
     pub bus: Bus,
-    /// Seals the signing keys; the key of the refresh tokens is derived from it.
-    pub master: MasterKey,
+    /// Seal the signing keys, the data keys of people, and the secrets of the service.
+    pub masters: MasterKeys,
     /// The ring that the guard verifies with; it is filled here.
     pub keys: KeyRing,
     /// What the guard refuses; what was revoked before the start and in this
@@ -91,6 +93,8 @@ pub struct Deps {
 pub struct Service {
     /// Its calls; [`Service::into_part`] adds what runs beside them.
     pub part: Part,
+    /// Its accounts, for a service of this process.
+    pub accounts: Reach,
     /// Publishes the events of this service. A test steps it by hand, as all that follows.
     pub relay: Relay,
     /// Take in events; their requeued dead letters wait for a step.
@@ -115,15 +119,18 @@ pub struct Service {
 /// [`Error`] with a sentence for the operator.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     config.validate()?;
-    let Deps { db, clock, guard, settings, bus, master, keys, revocations, .. } = deps;
+    let Deps { db, clock, guard, settings, bus, masters, keys, revocations, .. } = deps;
     let (audit, read_elsewhere) = (deps.audit, deps.read_elsewhere);
     database::migrate::<Migrator>(&db).await?;
-    check_master_key(&db, &master).await?;
+    let people = People::open(&db, masters).await?;
+    let vault = people.vault();
+    let refresh_key = RefreshKey::from_bytes(&*vault.secret(&db, issuer::REFRESH_KEY).await?);
+    let device_key = vault.secret(&db, device::DEVICE_KEY).await?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
-    let registrar = admin::registrar(outbox.clone(), &config).await?;
+    let registrar = admin::registrar(outbox.clone(), people.clone(), &config).await?;
 
     let store = KeyStore::new(keys, Periods::from(&config).announce());
-    let rotation = Rotation::new(outbox.clone(), master.clone(), store.clone(), &config);
+    let rotation = Rotation::new(outbox.clone(), vault.clone(), store.clone(), &config);
     rotation.step().await?;
     let upkeep = Upkeep::new(outbox.clone(), revocations.clone(), &config.session);
     upkeep.restore().await?;
@@ -137,17 +144,26 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let reads = guard.clone();
     let carries =
         Box::new(move |name: &str| reads.reads_attribute(name) || read_elsewhere.contains(name));
-    let audit_key = AuditKey::open(&db, &master, clock.now()).await?;
+    let sealing = vault.master(&db).await?;
+    let audit_key = AuditKey::open(&db, vault.masters(), &sealing, clock.now()).await?;
     let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),
-        devices: DeviceKey::new(&master, config.throttle.device_lifetime),
-        issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone(), carries),
+        devices: DeviceKey::new(&device_key, config.throttle.device_lifetime),
+        issuer: Issuer::new(
+            store.clone(),
+            refresh_key,
+            &settings,
+            lifetime,
+            clock.clone(),
+            carries,
+        ),
         declared: guard.declared_attributes().clone(),
         keys: store,
         outbox: outbox.clone(),
         bus: bus.clone(),
         registrar,
+        people,
         revocations,
         trail,
         meter: Meter::new(),
@@ -157,10 +173,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         .with_resolver("Account", AccountOwner(db.clone()))
         .with_resolver("Session", SessionOwner(db));
     let guard = guard.record(denied);
+    let accounts = account_service(api.clone(), &guard);
     let part = Part::new("auth")
         .service(auth_service(api.clone(), &guard))
         .service(session_service(api.clone(), &guard))
-        .service(account_service(api.clone(), &guard))
+        .service(accounts.clone())
         .service(audit_service(api, &guard))
         .priority(
             Priority::Low,
@@ -169,6 +186,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         .priority(
             Priority::Lowest,
             &[
+                "countersign.auth.v1.AccountService/ExportAccount",
                 "countersign.auth.v1.AccountService/ListAccounts",
                 "countersign.auth.v1.AuditService/ListAuditEvents",
                 "countersign.auth.v1.SessionService/ListSessions",
@@ -178,7 +196,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         .storage(probe.presence());
     let relay = Relay::new(outbox.clone(), bus, RelayOptions::default());
     let chain = Chain::new(outbox, audit, Some(audit_key));
-    Ok(Service { part, relay, consumers, rotation, upkeep, chain, asides, probe })
+    let accounts = Reach::here(accounts);
+    Ok(Service { part, accounts, relay, consumers, rotation, upkeep, chain, asides, probe })
 }
 
 /// Calls can be taken where the database can be written, a guard can decide and
@@ -193,7 +212,7 @@ impl Service {
     /// The part with the tasks that do by themselves what the other fields do by steps.
     #[must_use]
     pub fn into_part(self) -> Part {
-        let Self { part, relay, consumers, rotation, upkeep, chain, asides, probe } = self;
+        let Self { part, relay, consumers, rotation, upkeep, chain, asides, probe, .. } = self;
         let part = part
             .task(Task::new("relay", |cancel| relay.run(cancel)))
             .task(Task::new("rotation", |cancel| rotation.run(cancel)))

@@ -17,6 +17,7 @@ use crate::{
     Error, convert,
     network::Origin,
     password::{HashingPool, Password, Policy},
+    people::People,
     store::account::{self, Account, Status},
 };
 
@@ -27,6 +28,7 @@ pub(crate) const ROLES_MAX: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Registrar {
     pub(crate) outbox: Outbox,
+    pub(crate) people: People,
     pub(crate) policy: Arc<Policy>,
     pub(crate) hashing: HashingPool,
 }
@@ -64,6 +66,7 @@ impl Registrar {
         let account = Account {
             id: UserId::generate(),
             email: Some(email),
+            damage: None,
             status: Status::Pending,
             epoch: 0,
             roles: wish.roles,
@@ -87,7 +90,7 @@ impl Registrar {
         address: Option<IpAddr>,
     ) -> Result<bool, Error> {
         let unit = self.outbox.begin().await?;
-        let is_new = account::create(&*unit, account, hash.to_owned()).await?;
+        let is_new = account::create(&*unit, &self.people, account, hash.to_owned()).await?;
         if is_new {
             let event = UserCreated {
                 user_id: account.id.to_string(),

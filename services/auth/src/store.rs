@@ -7,11 +7,12 @@
 pub(crate) mod account;
 pub(crate) mod administration;
 pub(crate) mod credential;
+pub(crate) mod erasing;
+pub(crate) mod keeping;
 mod migration;
 pub(crate) mod refresh;
 pub(crate) mod revocation;
 pub(crate) mod session;
 pub(crate) mod signing_key;
-pub(crate) mod vault;
 
 pub use migration::Migrator;

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, DataFolder, Error, bus,
+    Config, DataFolder, Error, Role, bus,
     databases::{self, AUTH_FILE},
     guarding::Guarding,
     master,
@@ -48,11 +48,11 @@ impl AuthRole {
         };
         let db = databases::open(&config.database.auth, folder.as_ref(), AUTH_FILE).await?;
         let clock = databases::in_time(clock, &db).await?;
-        let master = master::open(config, folder.as_ref(), &db).await?;
+        let masters = master::open(Role::Auth, config, folder.as_ref(), &db).await?;
         databases::prepare::<Migrator>("auth", &db, config).await?;
         let bus = bus::open(config).await?;
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
-        let deps = guarding.auth(db.clone(), master);
+        let deps = guarding.auth(db.clone(), masters);
         let auth = countersign_auth::build(config.auth.clone(), deps).await?;
         let policies = guarding.policies;
         Ok(Self { auth, db, bus, clock, policies, config: config.clone(), folder })

@@ -64,7 +64,7 @@ pub enum Command {
         #[arg(long)]
         reference: bool,
     },
-    /// See and rotate the keys that sign access tokens.
+    /// See and rotate the keys that sign access tokens, and those that seal data.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// See what happened, and set right what failed.
@@ -73,6 +73,9 @@ pub enum Command {
     /// Make accounts.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// See who was deleted, and delete them again after a backup was restored.
+    #[command(subcommand)]
+    Erasures(ErasuresCommand),
     /// Check and export the audit trails.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -104,13 +107,22 @@ pub struct Probe {
     pub at: Option<String>,
 }
 
-/// See and rotate the keys that sign access tokens.
+/// See and rotate the keys that sign access tokens, and those that seal data.
 #[derive(Debug, Clone, Subcommand)]
 pub enum KeysCommand {
     /// List the keys and where each stands in its life.
     List,
     /// Announce a new key. It signs once every guard had time to fetch it.
     Rotate,
+    /// Seal the personal data that an earlier release has left in the clear. No
+    /// server of that release may run any more, and none can afterwards.
+    SealData,
+    /// Give each person a new data key, and seal what is stored of them with it.
+    /// Servers may run; killed, it goes on where it was.
+    RotateData,
+    /// Turn to the last master key of the file, or to a new one. Servers may run,
+    /// and must have the file; killed, it goes on where it was.
+    RotateMaster,
 }
 
 /// See what happened, and set right what failed.
@@ -182,6 +194,21 @@ pub enum AccountCommand {
         /// Read the password from the first line of standard input.
         #[arg(long)]
         password_stdin: bool,
+    },
+}
+
+/// See who was deleted, and delete them again after a backup was restored.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ErasuresCommand {
+    /// List the ids of the accounts that were deleted, and when. Kept beside the
+    /// backups, the list is what a restored one has to forget.
+    List,
+    /// Erase in each database who is deleted in the other one or named in a list.
+    /// To be run after a backup was restored and before servers start.
+    Apply {
+        /// A file as `erasures list` prints it.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }
 

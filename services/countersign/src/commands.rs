@@ -5,12 +5,15 @@ mod account;
 mod audit;
 mod config;
 mod data;
+mod erasures;
 mod events;
 mod health;
+mod keeper;
 mod keys;
 mod migrate;
 mod password;
 mod policy;
+mod sealing;
 mod serve;
 mod table;
 
@@ -49,6 +52,7 @@ async fn carry_out(cli: Cli, out: &mut dyn Write) -> Result<(), Error> {
         Some(Command::Config { .. }) => config::run(&config, out),
         Some(Command::Keys(command)) => keys::run(&command, &config, out).await,
         Some(Command::Events(command)) => events::run(command, &config, out).await,
+        Some(Command::Erasures(command)) => erasures::run(&command, &config, out).await,
         Some(Command::Account(command)) => account::run(command, &config, out).await,
         Some(Command::Audit(command)) => audit::run(&command, &config, out).await,
         Some(Command::Policy(command)) => policy::run(command, out),

@@ -31,8 +31,10 @@ pub use token::TokenConfig;
 pub struct Config {
     /// Folder of the databases and of the master key; made at the first start (mode 0700).
     pub data_dir: PathBuf,
-    /// File of the master key (mode 0600, or 0640 where root owns it and the server is not root). Unset: `master.key` in the data folder. Made at the first start, where the database of the auth service has no tables yet; later a missing one is an error.
+    /// File of the master keys (mode 0600, or 0640 where root owns it and the server is not root), one a line. Unset: `master.key` in the data folder. Made at the first start, where the database has no tables yet; later a missing one is an error.
     pub master_key_file: Option<PathBuf>,
+    /// The same of the user service, where it has keys of its own, as it should in a process of its own: those of auth sign tokens. Unset: as `master_key_file`.
+    pub user_master_key_file: Option<PathBuf>,
     /// How the server listens, and what it bears.
     pub server: ServerConfig,
     /// How other processes are called, and what is done when that fails.
@@ -102,6 +104,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("data"),
             master_key_file: None,
+            user_master_key_file: None,
             server: ServerConfig::default(),
             client: ChannelConfig::default(),
             log: LogConfig::default(),

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, DataFolder, Error, bus, databases::Databases, guarding::Guarding, master,
+    Config, DataFolder, Error, Role, bus, databases::Databases, guarding::Guarding, master,
     own_policies::PolicyTasks, process::Process,
 };
 
@@ -56,14 +56,17 @@ impl Embedded {
         clock: Clock,
     ) -> Result<Self, Error> {
         let databases = Databases::open(config, &folder).await?;
-        let master = master::open(config, Some(&folder), &databases.auth).await?;
+        let auth_keys = master::open(Role::Auth, config, Some(&folder), &databases.auth).await?;
+        let user_keys = master::open(Role::User, config, Some(&folder), &databases.user).await?;
         databases.prepare(config).await?;
         let bus = bus::open(config).await?;
         let guarding = Guarding::beside_auth(config, &clock, &bus)?;
-        let auth = guarding.auth(databases.auth.clone(), master.clone());
-        let user = guarding.user(databases.user.clone(), master);
+        let auth = guarding.auth(databases.auth.clone(), auth_keys);
+        let auth = countersign_auth::build(config.auth.clone(), auth).await?;
+        let accounts = auth.accounts.clone();
+        let user = guarding.user(databases.user.clone(), user_keys, accounts);
         Ok(Self {
-            auth: countersign_auth::build(config.auth.clone(), auth).await?,
+            auth,
             user: countersign_user::build(config.user.clone(), user).await?,
             databases,
             bus,

@@ -199,6 +199,9 @@ pub enum Error {
     /// The master key.
     #[error(transparent)]
     Seal(#[from] countersign_seal::Error),
+    /// What the databases are sealed with.
+    #[error(transparent)]
+    Vault(#[from] countersign_vault::Error),
     /// The guard.
     #[error("the guard cannot be built: {0}")]
     Guard(#[from] countersign_guard::Error),

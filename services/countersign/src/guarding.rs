@@ -8,7 +8,8 @@ use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::follow_revocations;
 use countersign_guard::{Guard, Revocations, Settings};
-use countersign_seal::MasterKey;
+use countersign_mesh::channel::Reach;
+use countersign_seal::MasterKeys;
 use countersign_tokens::KeyRing;
 use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
@@ -61,14 +62,14 @@ impl Guarding {
     }
 
     /// What the auth service needs.
-    pub fn auth(&self, db: DatabaseConnection, master: MasterKey) -> countersign_auth::Deps {
+    pub fn auth(&self, db: DatabaseConnection, masters: MasterKeys) -> countersign_auth::Deps {
         countersign_auth::Deps {
             db,
             clock: self.clock.clone(),
             guard: self.guard.clone(),
             settings: self.settings.clone(),
             bus: self.bus.clone(),
-            master,
+            masters,
             keys: self.keys.clone(),
             revocations: self.revocations.clone(),
             read_elsewhere: self.read_elsewhere.clone(),
@@ -77,9 +78,14 @@ impl Guarding {
     }
 
     /// What the user service needs.
-    pub fn user(&self, db: DatabaseConnection, master: MasterKey) -> countersign_user::Deps {
+    pub fn user(
+        &self,
+        db: DatabaseConnection,
+        masters: MasterKeys,
+        accounts: Reach,
+    ) -> countersign_user::Deps {
         let (clock, guard, bus) = (self.clock.clone(), self.guard.clone(), self.bus.clone());
-        let audit = self.audit.clone();
-        countersign_user::Deps { db, clock, guard, bus, audit, master: Some(master) }
+        let (audit, accounts) = (self.audit.clone(), Some(accounts));
+        countersign_user::Deps { db, clock, guard, bus, audit, masters, accounts }
     }
 }

@@ -24,8 +24,9 @@ mod user_role;
 
 pub use auth_role::AuthRole;
 pub use cli::{
-    AccountCommand, Assignment, AuditCommand, Cli, Command, DeadLetter, EventsCommand, Explain,
-    Flags, Format, KeysCommand, PolicyCommand, PolicySource, Probe, Role, Since,
+    AccountCommand, Assignment, AuditCommand, Cli, Command, DeadLetter, ErasuresCommand,
+    EventsCommand, Explain, Flags, Format, KeysCommand, PolicyCommand, PolicySource, Probe, Role,
+    Since,
 };
 pub use config::{BusConfig, Config, DatabasesConfig, KeysConfig, PoliciesConfig, TokenConfig};
 pub use databases::Databases;

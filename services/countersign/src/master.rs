@@ -1,35 +1,46 @@
-//! The master key of a data folder: made at the first start, the same for ever
-//! after. Whether it belongs to the data is checked by the service that seals
-//! with it.
+//! The master keys of a data folder: the first made at the first start, and never
+//! replaced. Whether they belong to the data is checked by the vault that they open.
 
-use countersign_seal::MasterKey;
+use std::path::PathBuf;
 
+use countersign_seal::MasterKeys;
+use countersign_vault::Vault;
 use sea_orm::DatabaseConnection;
 
-use crate::{Config, Error, folder::DataFolder};
+use crate::{Config, Error, Role, folder::DataFolder};
 
-/// Reads the master key; makes it where nothing was sealed with one yet. A
-/// key that is lost is not replaced, wherever the data is kept: a new one could
+/// The file that the settings name for a service.
+pub fn file(role: Role, config: &Config) -> Option<&PathBuf> {
+    let own = match role {
+        Role::Auth => None,
+        Role::User => config.user_master_key_file.as_ref(),
+    };
+    own.or(config.master_key_file.as_ref())
+}
+
+/// Reads the master keys of a service; makes one where nothing was sealed with one
+/// yet. A key that is lost is not replaced, wherever the data is kept: a new one could
 /// not open what the old one sealed.
 ///
-/// A process without a data folder has a file named for the key in its settings.
+/// A process without a data folder has a file named for the keys in its settings.
 ///
 /// # Errors
 /// [`Error::Seal`] says what is wrong with the file and what to do;
-/// [`Error::Auth`] where the database cannot be read.
+/// [`Error::Vault`] where the database cannot be read.
 pub async fn open(
+    role: Role,
     config: &Config,
     folder: Option<&DataFolder>,
-    auth: &DatabaseConnection,
-) -> Result<MasterKey, Error> {
+    db: &DatabaseConnection,
+) -> Result<MasterKeys, Error> {
     let in_folder = || folder.map(|folder| folder.file("master.key"));
-    let path = config.master_key_file.clone().or_else(in_folder).unwrap_or_default();
-    let key = if countersign_auth::has_master_key(auth).await? {
-        MasterKey::load(path)
+    let path = file(role, config).cloned().or_else(in_folder).unwrap_or_default();
+    let keys = if Vault::is_set_up(db).await? {
+        MasterKeys::load(path)
     } else {
-        MasterKey::load_or_create(path)
+        MasterKeys::load_or_create(path)
     };
-    Ok(key?)
+    Ok(keys?)
 }
 
 #[cfg(test)]
@@ -58,15 +69,15 @@ mod tests {
     }
 
     impl Place {
-        async fn open(&self) -> Result<MasterKey, Error> {
-            open(&self.config, Some(&self.folder), &self.databases.auth).await
+        async fn open(&self) -> Result<MasterKeys, Error> {
+            open(Role::Auth, &self.config, Some(&self.folder), &self.databases.auth).await
         }
 
         /// Tables, and something sealed in them.
-        async fn set_up(&self) -> MasterKey {
+        async fn set_up(&self) -> MasterKeys {
             self.databases.prepare(&self.config).await.unwrap();
             let key = self.open().await.unwrap();
-            countersign_auth::check_master_key(&self.databases.auth, &key).await.unwrap();
+            Vault::open(&self.databases.auth, key.clone()).await.unwrap();
             key
         }
     }
@@ -77,7 +88,7 @@ mod tests {
         let first = place.set_up().await;
         let mode = place.folder.file("master.key").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(place.open().await.unwrap().id(), first.id());
+        assert_eq!(place.open().await.unwrap().ids(), first.ids());
     }
 
     #[tokio::test]

@@ -1,12 +1,11 @@
-//! The user service alone: one of any number of replicas on one database. It
-//! needs no master key, but where it is to sign its audit trail, and never sees the auth service's database: keys come by
-//! gRPC, revocations by the bus.
+//! The user service alone: one of any number of replicas on one database. Its
+//! master key should not be that of auth, and it never sees the auth service's
+//! database: verification keys come by gRPC, revocations by the bus.
 
 use countersign_contracts::{CEDAR_SCHEMA, RULES};
 use countersign_events::Bus;
 use countersign_feed::{Feed, FeedOptions};
-use countersign_mesh::{Part, Readiness, Task};
-use countersign_seal::MasterKey;
+use countersign_mesh::{Part, Readiness, Task, channel::Reach};
 use countersign_types::Clock;
 use countersign_user::{Migrator, Service};
 use sea_orm::DatabaseConnection;
@@ -14,8 +13,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, DataFolder, Error, bus, calls,
+    Config, DataFolder, Error, Role, bus, calls,
     databases::{self, USER_FILE},
+    master,
     own_policies::{OwnPolicies, PolicyTasks},
     process::Process,
 };
@@ -46,25 +46,27 @@ impl UserRole {
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, Error> {
         config.keys.fit("keys", config.auth.signing_keys.announce_period)?;
         bus::require(config, "user")?;
-        if config.keys.source.is_empty() {
-            return Err(Error::NoKeySource);
-        }
+        let auth = calls::to_auth(config)?;
+        let accounts = Reach::over(&auth);
         let has_place = databases::has_place(&config.database.user);
-        let folder = if has_place { None } else { Some(DataFolder::claim(&config.data_dir)?) };
+        let folder = match master::file(Role::User, config) {
+            _ if !has_place => Some(DataFolder::claim(&config.data_dir)?),
+            None => Some(DataFolder::join(&config.data_dir)?),
+            Some(_) => None,
+        };
         let db = databases::open(&config.database.user, folder.as_ref(), USER_FILE).await?;
         let clock = databases::in_time(clock, &db).await?;
+        let masters = master::open(Role::User, config, folder.as_ref(), &db).await?;
         databases::prepare::<Migrator>("user", &db, config).await?;
 
         let bus = bus::open(config).await?;
         let settings = config.token.guard(&config.server);
-        let auth = calls::to_auth(config)?;
         let feed = Feed::new(settings, auth, &feed_options(config), &bus, clock.clone());
         let own = OwnPolicies::read(&config.policies)?;
         let builder = feed.guard().rules(RULES).policies(CEDAR_SCHEMA, &[]);
         let guard = own.put_into(builder).build()?;
         let policies = own.watch(&guard);
         let time = databases::time(&db, clock.clone());
-        let master = config.master_key_file.as_ref().map(MasterKey::load).transpose()?;
         let audit = config.audit.clone();
         let deps = countersign_user::Deps {
             db: db.clone(),
@@ -72,7 +74,8 @@ impl UserRole {
             guard,
             bus: bus.clone(),
             audit,
-            master,
+            masters,
+            accounts: Some(accounts),
         };
         let user = countersign_user::build(config.user.clone(), deps).await?;
         let ready = Readiness::from(feed.ready());

@@ -7,19 +7,21 @@ use countersign_audit::{Action, Asked, Entry, Listed, Outcome, Trail, Value};
 use countersign_contracts::{
     events::v1::ProfileUpdated,
     user::v1::{
-        AuditService, GetProfileRequest, GetProfileResponse, ListAuditEventsRequest,
-        ListAuditEventsResponse, ListProfilesRequest, ListProfilesResponse, ProfileService,
-        UpdateProfileRequest, UpdateProfileResponse,
+        AuditService, ExportProfileRequest, GetProfileRequest, GetProfileResponse,
+        ListAuditEventsRequest, ListAuditEventsResponse, ListProfilesRequest, ListProfilesResponse,
+        ProfileService, UpdateProfileRequest, UpdateProfileResponse,
     },
 };
 use countersign_events::{Outbox, Unit};
 use countersign_guard::{Call, ListCall};
 use countersign_mesh::database::{self, List};
+use countersign_vault::Vault;
 
 use crate::{
+    accounts::Accounts,
     convert,
     error::Error,
-    etag,
+    etag, export,
     patch::Patch,
     store::{Profile, profiles},
 };
@@ -28,6 +30,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Api {
     pub outbox: Outbox,
+    pub vault: Vault,
+    pub accounts: Accounts,
     pub trail: Trail,
 }
 
@@ -53,7 +57,7 @@ impl ProfileService for Api {
         call: Call<GetProfileRequest>,
     ) -> Result<GetProfileResponse, Error> {
         let Call { permit, peer, .. } = call;
-        let profile = profiles::find(self.outbox.db(), &permit).await?;
+        let profile = profiles::find(self.outbox.db(), &self.vault, &permit).await?;
         self.trail.read(permit.resource_as()?, &permit, &peer).await?;
         let profile = profile.ok_or(Error::ProfileNotFound)?;
         Ok(GetProfileResponse { profile: Some(convert::message(&profile)) })
@@ -68,12 +72,28 @@ impl ProfileService for Api {
         let list = List { rpc: visible.rpc(), caller: me.as_uuid(), filter: "" };
         let page = list.page(message.page_size, &message.page_token);
         let page = page.map_err(|rule| Error::Invalid(vec![rule]))?;
-        let mut rows = profiles::list(self.outbox.db(), &visible, page).await?;
+        let mut rows = profiles::list(self.outbox.db(), &self.vault, &visible, page).await?;
         let next_page_token = list.cut(page, &mut rows, |profile| profile.user.as_uuid());
         let others = rows.iter().filter(|profile| profile.user != me).count();
         self.trail.listed(others, &visible, &caller, &peer).await?;
         let profiles = rows.iter().map(convert::message).collect();
         Ok(ListProfilesResponse { profiles, next_page_token })
+    }
+
+    type ExportProfileStream = export::Pieces;
+
+    async fn export_profile(
+        &self,
+        call: Call<ExportProfileRequest>,
+    ) -> Result<Self::ExportProfileStream, Error> {
+        let profile = profiles::find(self.outbox.db(), &self.vault, &call.permit).await?;
+        let profile = profile.ok_or(Error::ProfileNotFound)?;
+        let records = self.accounts.export(profile.user).await?;
+        let pieces = export::pieces(records, &convert::message(&profile)).await?;
+        // Before the first piece leaves.
+        let record = || self.record_export(&call, &profile);
+        database::retry(Error::is_conflict, record).await?;
+        Ok(pieces)
     }
 
     async fn update_profile(
@@ -88,6 +108,18 @@ impl ProfileService for Api {
 }
 
 impl Api {
+    /// Notes that everything about a person was handed out, and to whom.
+    async fn record_export<M>(&self, call: &Call<M>, profile: &Profile) -> Result<(), Error> {
+        let unit = self.outbox.begin().await?;
+        let entry = Entry::new(Action::SensitiveRead, Outcome::Success)
+            .actor(call.caller.user_id())
+            .subject(profile.user)
+            .address(call.peer.address)
+            .with("rpc", Value::Word(call.permit.rpc()));
+        countersign_audit::record(&unit, &entry).await?;
+        Ok(unit.commit().await?)
+    }
+
     /// One try: read, patch, save, in one transaction.
     async fn update(
         &self,
@@ -96,7 +128,8 @@ impl Api {
         etag: &str,
     ) -> Result<UpdateProfileResponse, Error> {
         let unit = self.outbox.begin().await?;
-        let before = profiles::lock(&*unit, &call.permit).await?.ok_or(Error::ProfileNotFound)?;
+        let before = profiles::lock(&*unit, &self.vault, &call.permit).await?;
+        let before = before.ok_or(Error::ProfileNotFound)?;
         if !etag.is_empty() && etag != etag::of(before.user, before.version) {
             return Err(Error::EtagMismatch);
         }
@@ -111,7 +144,7 @@ impl Api {
             update_time: unit.now().max(before.update_time),
             ..before
         };
-        profiles::save(&*unit, &call.permit, &after).await?;
+        profiles::save(&unit, &self.vault, &call.permit, &after).await?;
         record(&unit, call, &after, &changed).await?;
         unit.commit().await?;
         Ok(UpdateProfileResponse { profile: Some(convert::message(&after)) })

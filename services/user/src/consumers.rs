@@ -4,7 +4,7 @@
 
 mod activity;
 mod creation;
-mod erasure;
+pub mod erasure;
 
 use countersign_events::{Consumer, ConsumerOptions, Outbox};
 use countersign_types::{Code, Fault, UserId};

@@ -23,15 +23,16 @@ pub fn message(profile: &Profile) -> Message {
         time_zone: text(TextField::TimeZone),
         metadata: profile.fields.metadata.clone().into_iter().collect(),
         etag: etag::of(profile.user, profile.version),
-        status: status(profile.status).into(),
+        status: status(profile).into(),
         create_time: Some(time(profile.create_time)),
         update_time: Some(time(profile.update_time)),
         last_active_time: profile.last_active_time.map(time),
     }
 }
 
-const fn status(status: Status) -> ProfileStatus {
-    match status {
+const fn status(profile: &Profile) -> ProfileStatus {
+    match profile.status {
+        _ if profile.damage.is_some() => ProfileStatus::Damaged,
         Status::Active => ProfileStatus::Active,
         // Never read: what was removed is not found.
         Status::Deleted => ProfileStatus::Unspecified,

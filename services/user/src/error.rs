@@ -2,6 +2,7 @@
 
 use countersign_mesh::database;
 use countersign_types::{Code, Fault, Violation};
+use countersign_vault::Damage;
 use sea_orm::DbErr;
 
 /// Why a call, an event or the start of the service failed.
@@ -20,6 +21,12 @@ pub enum Error {
     /// The metadata of a row cannot be read or written as JSON.
     #[error("stored metadata is not readable")]
     Metadata(#[source] serde_json::Error),
+    /// The keys do not fit the database, or what is sealed with them does not open.
+    #[error(transparent)]
+    Vault(#[from] countersign_vault::Error),
+    /// The auth service answers what its contract does not say.
+    #[error("the records of an account are in disorder")]
+    Accounts,
     /// The database failed.
     #[error("the database failed: {}", countersign_events::reason(.0))]
     Database(#[from] DbErr),
@@ -43,12 +50,24 @@ impl Error {
     pub(crate) fn is_conflict(&self) -> bool {
         use countersign_events::Error as Outbox;
         match self {
-            Self::Database(error) | Self::Events(Outbox::Database(error)) => {
-                database::is_conflict(error)
-            }
+            Self::Database(error)
+            | Self::Vault(countersign_vault::Error::Database(error))
+            | Self::Events(Outbox::Database(error)) => database::is_conflict(error),
             Self::Audit(error) => error.is_conflict(),
             _ => false,
         }
+    }
+}
+
+impl From<countersign_seal::Error> for Error {
+    fn from(error: countersign_seal::Error) -> Self {
+        Self::Vault(error.into())
+    }
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Self::Vault(damage.into())
     }
 }
 
@@ -64,11 +83,12 @@ impl From<Error> for Fault {
                 let message = "the profile was changed in the meantime: read it again";
                 Self::new(Code::Aborted, "ETAG_MISMATCH", message)
             }
-            Error::Database(error) | Error::Events(countersign_events::Error::Database(error)) => {
-                database::fault(&error)
-            }
+            Error::Database(error)
+            | Error::Vault(countersign_vault::Error::Database(error))
+            | Error::Events(countersign_events::Error::Database(error)) => database::fault(&error),
+            Error::Vault(error) => error.into(),
             Error::Events(error) => error.into(),
-            Error::Mesh(_) => Self::internal(),
+            Error::Mesh(_) | Error::Accounts => Self::internal(),
             Error::Audit(error) => error.into(),
             Error::Refused(fault) => fault,
             Error::Metadata(error) => {

@@ -4,12 +4,15 @@
 //! service only by its events: a profile is made when an account was, and its
 //! last activity is when the person logged out.
 
+mod accounts;
+pub mod admin;
 mod api;
 mod config;
 mod consumers;
 mod convert;
 mod error;
 mod etag;
+mod export;
 mod fields;
 mod mask;
 mod owner;
@@ -18,6 +21,7 @@ mod store;
 
 use std::fmt;
 
+use accounts::Accounts;
 use api::Api;
 use countersign_audit::{Asides, AuditKey, Chain, Trail};
 use countersign_contracts::user::v1::{audit_service, profile_service};
@@ -25,17 +29,22 @@ use countersign_events::{Bus, Consumer, Outbox, Relay};
 use countersign_guard::Guard;
 use countersign_mesh::{
     Part, Task,
+    channel::Reach,
     database::{self, Probe},
     server::Priority,
 };
-use countersign_seal::MasterKey;
+use countersign_seal::MasterKeys;
 use countersign_types::Clock;
+use countersign_vault::Vault;
 use owner::ProfileOwner;
 use sea_orm::DatabaseConnection;
 
 pub use config::Config;
 pub use error::Error;
 pub use store::Migrator;
+
+/// The name of this service as the source of events.
+const SOURCE: &str = "user";
 
 /// What the service needs from the process that runs it.
 pub struct Deps {
@@ -49,8 +58,10 @@ pub struct Deps {
     pub bus: Bus,
     /// How the audit trail is kept.
     pub audit: countersign_audit::Config,
-    /// Seals the key that signs the audit trail; without it nothing is signed.
-    pub master: Option<MasterKey>,
+    /// Seal the data keys of people.
+    pub masters: MasterKeys,
+    /// The way to the accounts, of which an export tells as well; without it there is none.
+    pub accounts: Option<Reach>,
 }
 
 /// The service, ready to be served.
@@ -69,36 +80,37 @@ pub struct Service {
     pub probe: Probe,
 }
 
-/// Brings the tables up to date, subscribes to the bus and mounts the calls.
+/// Brings the tables up to date, checks that the master key is theirs, subscribes
+/// to the bus and mounts the calls.
 ///
 /// # Errors
-/// [`Error::Mesh`]: a migration failed; [`Error::Audit`]: there is no key to sign
-/// the audit trail with.
+/// [`Error::Mesh`]: a migration failed; [`Error::Vault`]: the master key is
+/// another's; [`Error::Audit`]: there is no key to sign the audit trail with.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
-    let Deps { db, clock, guard, bus, audit, master } = deps;
+    let Deps { db, clock, guard, bus, audit, masters, accounts } = deps;
     database::migrate::<Migrator>(&db).await?;
-    let key = match &master {
-        Some(master) => Some(AuditKey::open(&db, master, clock.now()).await?),
-        None => None,
-    };
-    let outbox = Outbox::new(db, clock, "user");
+    let vault = Vault::open(&db, masters).await?;
+    let sealing = vault.master(&db).await?;
+    let key = AuditKey::open(&db, vault.masters(), &sealing, clock.now()).await?;
+    let outbox = Outbox::new(db, clock, SOURCE);
     let consumers = consumers::all(&outbox, config.consumer());
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
     }
     let relay = Relay::new(outbox.clone(), bus, config.relay());
     let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
-    let chain = Chain::new(outbox.clone(), audit, key);
+    let chain = Chain::new(outbox.clone(), audit, Some(key));
     let guard = guard.with_resolver("Profile", ProfileOwner(outbox.db().clone())).record(denied);
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
-    let api = Api { outbox, trail };
+    let api = Api { outbox, vault, accounts: Accounts::new(accounts), trail };
     let part = Part::new("user")
         .service(profile_service(api.clone(), &guard))
         .service(audit_service(api, &guard))
         .priority(
             Priority::Lowest,
             &[
+                "countersign.user.v1.ProfileService/ExportProfile",
                 "countersign.user.v1.ProfileService/ListProfiles",
                 "countersign.user.v1.AuditService/ListAuditEvents",
             ],

@@ -14,6 +14,7 @@ use countersign_events::{
 };
 use countersign_guard::{Guard, Settings};
 use countersign_mesh::{config::DatabaseConfig, database};
+use countersign_seal::MasterKey;
 use countersign_types::{Clock, ClockHand, EventId, Timestamp, UserId};
 use countersign_user::{Config, Deps, Service, build};
 use prost::{Message, Name};
@@ -39,9 +40,10 @@ async fn user() -> User {
     };
     let guard = Guard::builder(settings).rules(RULES).policies(CEDAR_SCHEMA, BASE_POLICIES);
     let guard = guard.clock(clock.clone()).build().unwrap();
-    let bus = Bus::memory();
-    let audit = countersign_audit::Config::default();
-    let deps = Deps { db: db.clone(), clock, guard, bus: bus.clone(), audit, master: None };
+    let (bus, masters) = (Bus::memory(), MasterKey::generate().unwrap().into());
+    let (db, audit) = (db.clone(), countersign_audit::Config::default());
+    let deps =
+        Deps { db: db.clone(), clock, guard, bus: bus.clone(), audit, masters, accounts: None };
     let service = build(Config::default(), deps).await.unwrap();
     User { service, db, bus, hand }
 }

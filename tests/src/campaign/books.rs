@@ -57,7 +57,8 @@ pub(super) async fn audit(ledger: &Ledger, records: &[Record], history: &History
     let profiles = ids(user, "SELECT user_id AS id FROM profiles").await;
     same(history, "accounts", &accounts, "active accounts", &active);
     same(history, "accounts", &accounts, "profiles", &profiles);
-    let emails = "SELECT count(*) - count(DISTINCT email) AS n FROM accounts";
+    let emails = "SELECT count(*) - count(DISTINCT email) \
+                  + count(email_index) - count(DISTINCT email_index) AS n FROM accounts";
     if Ledger::number(auth, emails).await != 0 {
         history.find(Harm::Doubled, BOOKS, "two accounts have one address");
     }

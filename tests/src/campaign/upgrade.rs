@@ -25,8 +25,8 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Does it: migrates under the former release, replaces one process of each
-    /// service, goes back with one, and replaces them all. Between two steps both
-    /// releases serve beside each other.
+    /// service, goes back with one, and replaces them all; then seals what the former
+    /// release had in the clear. Between two steps both releases serve beside each other.
     ///
     /// # Panics
     /// The system does not start, or the history cannot be written.
@@ -38,7 +38,8 @@ impl Upgrade {
         let load = load(0, self.seed, Manners::Documented, &doors, &history, &enough);
         let steps = async {
             answers_again(&history).await;
-            migrate(&fleet, &history).await;
+            // While the former release uses the tables.
+            operate(&fleet, &["migrate"], &history).await;
             answers_again(&history).await;
             let servers = fleet.servers();
             for &member in servers.iter().step_by(2) {
@@ -50,6 +51,11 @@ impl Upgrade {
             for &member in &servers {
                 replace(&mut fleet, member, Edition::Current, &history).await;
             }
+            // Not before no former server is left.
+            for _ in 0..2 {
+                operate(&fleet, &["keys", "seal-data"], &history).await;
+                answers_again(&history).await;
+            }
             enough.cancel();
         };
         let (records, ()) = join(load, steps).await;
@@ -59,10 +65,10 @@ impl Upgrade {
     }
 }
 
-/// Brings the tables of both services up to date while the former release uses them.
-async fn migrate(fleet: &Fleet, history: &History) {
-    history.note(SCHEDULE, "migrate");
-    match fleet.operate(&["migrate"]).await {
+/// Has an operator do something while clients call.
+async fn operate(fleet: &Fleet, command: &[&str], history: &History) {
+    history.note(SCHEDULE, command.join(" "));
+    match fleet.operate(command).await {
         Ok(said) => history.note(SCHEDULE, said),
         Err(said) => history.find(Harm::Wronged, SCHEDULE, said),
     }

@@ -120,6 +120,12 @@ impl Nats {
         self.ports.client.expect("a server that started has an address")
     }
 
+    /// Where all that it writes is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The same as a URL.
     #[must_use]
     pub fn url(&self) -> String {

@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     os::unix::fs::{MetadataExt, chown},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -62,6 +62,12 @@ impl Postgres {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where all that it writes is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where administrators connect.

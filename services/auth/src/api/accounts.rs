@@ -30,8 +30,11 @@ use crate::{
 
 impl Auth {
     pub(crate) async fn account(&self, permit: &Permit) -> Result<contract::Account, Error> {
-        let found = administration::find(self.db(), permit).await?;
-        found.as_ref().map(convert::account).ok_or(Error::AccountNotFound)
+        let found = administration::find(self.db(), &self.people, permit).await?;
+        match found.ok_or(Error::AccountNotFound)? {
+            Account { damage: Some(damage), .. } => Err(damage.into()),
+            account => Ok(convert::account(&account)),
+        }
     }
 
     pub(crate) async fn page_of_accounts(
@@ -44,7 +47,8 @@ impl Auth {
         let list = List { rpc, caller, filter: &request.filter };
         let page = list.page(request.page_size, &request.page_token);
         let page = page.map_err(|rule| Error::Invalid(vec![rule]))?;
-        let mut rows = administration::list(self.db(), visible, &filter, page).await?;
+        let mut rows =
+            administration::list(self.db(), &self.people, visible, &filter, page).await?;
         let next_page_token = list.cut(page, &mut rows, |account| account.id.as_uuid());
         let accounts = rows.iter().map(convert::account).collect();
         Ok(ListAccountsResponse { accounts, next_page_token })
@@ -80,7 +84,8 @@ impl Auth {
         etag: &str,
     ) -> Result<Account, Error> {
         let unit = self.outbox.begin().await?;
-        let before = administration::lock(&*unit, permit).await?.ok_or(Error::AccountNotFound)?;
+        let before = administration::lock(&*unit, &self.people, permit).await?;
+        let before = before.ok_or(Error::AccountNotFound)?;
         let after = change.apply(&before, unit.now())?;
         if after == before {
             unit.rollback().await?;
@@ -116,9 +121,6 @@ impl Auth {
         if after.status != Status::Active {
             ended = self.end_with(&unit, permit, peer).await?;
             self.append_ends(&unit, &ended, Reason::Revoked).await?;
-        }
-        if after.status == Status::Deleted {
-            administration::forget(&*unit, permit).await?;
         }
         let outdated = Outdated { user: after.id, epoch: after.epoch };
         let event = TokensOutdated { user_id: after.id.to_string(), account_epoch: after.epoch };

@@ -15,7 +15,7 @@ use countersign_events::Unit;
 use countersign_guard::Peer;
 use countersign_mesh::database;
 use countersign_tokens::AuthMethods;
-use countersign_types::{Email, SessionId, Timestamp, UserId, Violation};
+use countersign_types::{Email, SessionId, Tenant, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
 use super::Auth;
@@ -53,14 +53,14 @@ impl Auth {
         match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
                 let label = label(device_label, peer);
-                let start = || self.start(account.id, renewal.as_ref(), &label, peer);
+                let start = || self.start(account, renewal.as_ref(), &label, peer);
                 let started = database::retry(Error::is_conflict, start).await;
                 match &started {
                     Ok(_) => attempt.succeeded(),
                     // The password was right; it is not its owner who failed.
                     Err(_) => attempt.void(),
                 }
-                let device = device.unwrap_or_else(|| Device::new(account.id));
+                let device = device.unwrap_or_else(|| Device::new(account));
                 let device_token = self.devices.issue(device, self.now());
                 started.map(|response| LoginResponse { device_token, ..response })
             }
@@ -77,8 +77,8 @@ impl Auth {
     /// token of another account learns nothing about this one by it.
     async fn device(&self, email: &Email, token: &str) -> Result<Option<Device>, Error> {
         let Some(device) = self.devices.check(token, self.now()) else { return Ok(None) };
-        let found = account::find_with_hash(self.db(), email).await?;
-        Ok(found.filter(|(account, _)| account.id == device.user).map(|_| device))
+        let found = account::find_with_hash(self.db(), &self.people, email).await?;
+        Ok(found.filter(|account| account.id == device.user).map(|_| device))
     }
 
     /// The account, where the password is right, with the hash to replace and its
@@ -89,18 +89,18 @@ impl Auth {
         password: Password,
         origin: Origin,
         peer: &Peer,
-    ) -> Result<Option<(Account, Option<Renewal>)>, Error> {
-        let found = account::find_with_hash(self.db(), email).await?;
-        let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
+    ) -> Result<Option<(UserId, Option<Renewal>)>, Error> {
+        let found = account::find_with_hash(self.db(), &self.people, email).await?;
+        let stored = found.as_ref().and_then(|account| account.hash.clone());
         let hashing = &self.registrar.hashing;
         let verdict = hashing.verify(origin, password, stored.clone()).await?;
         match (found, verdict) {
-            (Some((account, _)), Verdict::Right { rehashed }) => {
+            (Some(account), Verdict::Right { rehashed }) => {
                 let renewal = stored.zip(rehashed).map(|(old, new)| Renewal { old, new });
-                Ok(Some((account, renewal)))
+                Ok(Some((account.id, renewal)))
             }
             (found, _) => {
-                let account = found.as_ref().map(|(account, _)| account);
+                let account = found.as_ref().map(|account| (account.id, &account.tenant));
                 self.record_failure(account, LoginFailureReason::BadCredentials, peer).await?;
                 Ok(None)
             }
@@ -116,7 +116,8 @@ impl Auth {
     ) -> Result<LoginResponse, Error> {
         let unit = self.outbox.begin().await?;
         // Read again, and held until the commit: hashing took its time.
-        let account = account::hold(&*unit, verified).await?.ok_or(Error::BadCredentials)?;
+        let held = account::hold(&*unit, &self.people, verified).await?;
+        let (account, key) = held.ok_or(Error::BadCredentials)?;
         let refused = match account.status {
             Status::Active => None,
             Status::Pending => Some(Error::AccountPending),
@@ -126,12 +127,13 @@ impl Auth {
         };
         if let Some(refused) = refused {
             unit.rollback().await?;
-            self.record_failure(Some(&account), LoginFailureReason::NotActive, peer).await?;
+            let whose = Some((account.id, &account.tenant));
+            self.record_failure(whose, LoginFailureReason::NotActive, peer).await?;
             return Err(refused);
         }
         let surplus = self.make_room(&unit, &account, peer).await?;
         let row = self.new_session(account.id, label.to_owned(), peer);
-        session::create(&*unit, &row).await?;
+        session::create(&*unit, &row, key.as_ref()).await?;
         if let Some(Renewal { old, new }) = renewal {
             credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
@@ -172,6 +174,8 @@ impl Auth {
             absolute_expire_time: now.plus(lives.absolute_lifetime).as_micros(),
             revoke_time: None,
             revoke_reason: None,
+            device_label_sealed: None,
+            address_sealed: None,
         }
     }
 
@@ -187,7 +191,7 @@ impl Auth {
     /// event belongs to no aggregate.
     async fn record_failure(
         &self,
-        account: Option<&Account>,
+        account: Option<(UserId, &Tenant)>,
         reason: LoginFailureReason,
         peer: &Peer,
     ) -> Result<(), Error> {
@@ -197,7 +201,7 @@ impl Auth {
 
     async fn try_record_failure(
         &self,
-        account: Option<&Account>,
+        account: Option<(UserId, &Tenant)>,
         reason: LoginFailureReason,
         peer: &Peer,
     ) -> Result<(), Error> {
@@ -205,8 +209,8 @@ impl Auth {
         let entry = Entry::new(Action::LoginFail, Outcome::Failure)
             .address(peer.address)
             .with("reason", Value::Word(reason.as_str_name()));
-        let user = account.map(|account| account.id);
-        let tenant = account.map(|account| account.tenant.clone()).unwrap_or_default();
+        let user = account.map(|(id, _)| id);
+        let tenant = account.map(|(_, tenant)| tenant.clone()).unwrap_or_default();
         let entry = Entry { subject: user.map(Into::into), account: user, ..entry.tenant(tenant) };
         countersign_audit::record(&unit, &entry).await?;
         let event = LoginFailed {

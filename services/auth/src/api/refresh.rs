@@ -46,7 +46,7 @@ impl Auth {
     /// The token did not rotate its session. Generations tell why; the time
     /// only bounds how long an answer may have been lost.
     async fn repeat(&self, token: &RefreshToken, address: Option<IpAddr>) -> Result<Grant, Error> {
-        let found = refresh::find(self.db(), token).await?;
+        let found = refresh::find(self.db(), &self.people, token).await?;
         let (session, account) = found.ok_or(Error::SessionEnded)?;
         let now = self.now();
         let is_over = session.revoke_time.is_some() || session.expire_time <= now.as_micros();

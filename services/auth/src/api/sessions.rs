@@ -42,7 +42,7 @@ impl Auth {
         let after = convert::read_page_token(user, page_token)?;
         // One more than shown: it tells whether there is a next page.
         let page = Page { after, size: size + 1 };
-        let mut rows = session::list(self.db(), permit, page, self.now()).await?;
+        let mut rows = session::list(self.db(), &self.people, permit, page, self.now()).await?;
         let shown = usize::try_from(size).unwrap_or(usize::MAX);
         let has_more = rows.len() > shown;
         rows.truncate(shown);

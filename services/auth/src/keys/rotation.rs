@@ -14,9 +14,9 @@ use std::{
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_contracts::events::v1::SigningKeyChanged;
 use countersign_events::{Outbox, Unit};
-use countersign_seal::MasterKey;
 use countersign_tokens::SigningKey;
 use countersign_types::{EventId, Timestamp};
+use countersign_vault::Vault;
 use tokio_util::sync::CancellationToken;
 
 use super::{KeyStore, Life, State, context};
@@ -34,7 +34,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Rotation {
     outbox: Outbox,
-    master: MasterKey,
+    vault: Vault,
     store: KeyStore,
     periods: Periods,
     poll_interval: Duration,
@@ -77,9 +77,9 @@ impl From<&Config> for Periods {
 }
 
 impl Rotation {
-    pub(crate) fn new(outbox: Outbox, master: MasterKey, store: KeyStore, config: &Config) -> Self {
+    pub(crate) fn new(outbox: Outbox, vault: Vault, store: KeyStore, config: &Config) -> Self {
         let poll_interval = config.signing_keys.poll_interval;
-        Self { outbox, master, store, periods: config.into(), poll_interval }
+        Self { outbox, vault, store, periods: config.into(), poll_interval }
     }
 
     /// Does what is due now, and takes over the keys of the database.
@@ -109,7 +109,7 @@ impl Rotation {
             rows = signing_key::all(self.outbox.db()).await?;
         }
         rows.retain(|row| Life::from(row).state(now) != State::Removed);
-        self.store.load(&rows, &self.master, since)
+        self.store.load(&rows, self.vault.masters(), since)
     }
 
     /// Steps until `cancel`.
@@ -131,7 +131,7 @@ impl Rotation {
             let full_term = Timestamp::from_micros(last.sign_time).plus(self.periods.rotation);
             full_term.max(now.plus(self.periods.announce))
         });
-        make(&self.outbox, &self.master, self.periods, last, earliest).await?;
+        make(&self.outbox, &self.vault, self.periods, last, earliest).await?;
         Ok(true)
     }
 
@@ -153,7 +153,7 @@ impl Rotation {
 /// [`Error::Database`], [`Error::Seal`], [`Error::Tokens`].
 pub(crate) async fn announce(
     outbox: &Outbox,
-    master: &MasterKey,
+    vault: &Vault,
     periods: Periods,
 ) -> Result<Announced, Error> {
     let now = outbox.clock().now();
@@ -162,7 +162,7 @@ pub(crate) async fn announce(
         Some(last) if last.sign_time > now.as_micros() => (false, Life::from(last)),
         last => {
             let sign_time = if last.is_some() { now.plus(periods.announce) } else { now };
-            match make(outbox, master, periods, last, sign_time).await? {
+            match make(outbox, vault, periods, last, sign_time).await? {
                 Some(made) => (true, made),
                 None => {
                     let rows = signing_key::all(outbox.db()).await?;
@@ -177,7 +177,7 @@ pub(crate) async fn announce(
 /// Makes the successor of `last`. `None`: it has one already.
 async fn make(
     outbox: &Outbox,
-    master: &MasterKey,
+    vault: &Vault,
     periods: Periods,
     last: Option<&Model>,
     sign_time: Timestamp,
@@ -185,6 +185,8 @@ async fn make(
     let now = outbox.clock().now();
     let key = SigningKey::generate()?;
     let key_id = key.key_id().to_string();
+    let unit = outbox.begin().await?;
+    let master = vault.master(&*unit).await?;
     let row = Model {
         id: EventId::generate().as_uuid(),
         predecessor: last.map(|last| last.key_id.clone()).unwrap_or_default(),
@@ -196,7 +198,6 @@ async fn make(
         retire_time: None,
         remove_time: None,
     };
-    let unit = outbox.begin().await?;
     if !signing_key::create(&*unit, row.clone()).await? {
         return Ok(None);
     }

@@ -4,6 +4,7 @@
 use countersign_guard::{Permit, Visible};
 use countersign_mesh::database::{self, Page};
 use countersign_types::{Fault, Timestamp, UserId};
+use countersign_vault::{Vault, data_key};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     Select, Set,
@@ -15,7 +16,7 @@ use super::{
     account::{self, Account, ActiveModel, Column, Entity, Status},
     credential, session,
 };
-use crate::{Error, filter::Term};
+use crate::{Error, filter::Term, people::People};
 
 /// The role that changes roles and states.
 pub(crate) const ADMIN: &str = "admin";
@@ -23,23 +24,29 @@ pub(crate) const ADMIN: &str = "admin";
 /// The account that the permit is for.
 pub(crate) async fn find(
     db: &impl ConnectionTrait,
+    people: &People,
     permit: &Permit,
 ) -> Result<Option<Account>, Error> {
-    account::find(db, permit.resource_as()?).await
+    account::find(db, people, permit.resource_as()?).await
 }
 
 /// The same, which nobody else changes or logs in to before the transaction ends.
 pub(crate) async fn lock(
     db: &impl ConnectionTrait,
+    people: &People,
     permit: &Permit,
 ) -> Result<Option<Account>, Error> {
     let id: UserId = permit.resource_as()?;
     // SQLite knows no row locks and needs none: the transaction is the only writer.
-    let found = Entity::find_by_id(id.as_uuid()).lock_exclusive().one(db).await?;
-    found.map(TryInto::try_into).transpose()
+    let Some(row) = Entity::find_by_id(id.as_uuid()).lock_exclusive().one(db).await? else {
+        return Ok(None);
+    };
+    let key = people.open_key(data_key::Entity::find_by_id(id.as_uuid()).one(db).await?);
+    account::read(row, key.as_ref()).map(Some)
 }
 
-/// Stores `after`, whose epoch is the next one, in the place of `before`.
+/// Stores `after`, whose epoch is the next one, in the place of `before`. Of a
+/// deleted one nothing is left but the row.
 ///
 /// # Errors
 /// [`Error::AccountChanged`]: the account is in another epoch than `before`.
@@ -51,8 +58,15 @@ pub(crate) async fn save(
 ) -> Result<(), Error> {
     let id: UserId = permit.resource_as()?;
     let epoch_time = Set(Some(after.update_time.as_micros()));
+    let mut row = ActiveModel { epoch_time, ..account::columns(after)? };
+    if after.status == Status::Deleted {
+        row.email = Set(id.to_string());
+        row.email_sealed = Set(None);
+        row.email_index = Set(None);
+        forget(db, id).await?;
+    }
     let done = Entity::update_many()
-        .set(ActiveModel { epoch_time, ..account::columns(after)? })
+        .set(row)
         .filter(Column::Id.eq(id.as_uuid()))
         .filter(Column::Epoch.eq(before.epoch))
         .exec(db)
@@ -64,6 +78,7 @@ pub(crate) async fn save(
 /// of their ids, and one more.
 pub(crate) async fn list(
     db: &impl ConnectionTrait,
+    people: &People,
     visible: &Visible,
     filter: &[Term],
     page: Page,
@@ -84,6 +99,7 @@ pub(crate) async fn list(
             Term::NotStatus(status) => query.filter(Column::Status.ne(*status)),
             Term::Role(role) => having_role(query, role),
             Term::Tenant(tenant) => query.filter(Column::Tenant.eq(tenant.as_str())),
+            Term::Email(email) => query.filter(people.having(db, email).await?),
             Term::CreatedBefore(time) => query.filter(Column::CreateTime.lt(time.as_micros())),
             Term::CreatedFrom(time) => query.filter(Column::CreateTime.gte(time.as_micros())),
         };
@@ -91,8 +107,10 @@ pub(crate) async fn list(
     if let Some(after) = page.after {
         query = query.filter(Column::Id.gt(after));
     }
-    let rows = query.order_by_asc(Column::Id).limit(page.size + 1).all(db).await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    let query = query.order_by_asc(Column::Id).limit(page.size + 1);
+    let rows = query.find_also_related(data_key::Entity).all(db).await?;
+    let read = |(row, key)| account::read(row, people.open_key(key).as_ref());
+    rows.into_iter().map(read).collect()
 }
 
 /// Whether somebody else is an administrator of the account's tenant who can
@@ -109,13 +127,16 @@ pub(crate) async fn has_other_administrator(
     Ok(other.one(db).await?.is_some())
 }
 
-/// Forgets what a deleted account was known by, besides its row.
-pub(crate) async fn forget(db: &impl ConnectionTrait, permit: &Permit) -> Result<(), Error> {
-    let id: UserId = permit.resource_as()?;
+/// Forgets what a deleted account was known by, besides its row, and destroys the
+/// key of its person.
+pub(super) async fn forget(db: &impl ConnectionTrait, id: UserId) -> Result<(), Error> {
     credential::Entity::delete_by_id(id.as_uuid()).exec(db).await?;
+    Vault::destroy(db, id).await?;
     session::Entity::update_many()
         .col_expr(session::Column::DeviceLabel, Expr::value(""))
         .col_expr(session::Column::Address, Expr::value(""))
+        .col_expr(session::Column::DeviceLabelSealed, Expr::value(None::<Vec<u8>>))
+        .col_expr(session::Column::AddressSealed, Expr::value(None::<Vec<u8>>))
         .filter(session::Column::UserId.eq(id.as_uuid()))
         .exec(db)
         .await?;

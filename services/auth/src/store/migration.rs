@@ -4,11 +4,11 @@
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
     schema::{big_integer, big_integer_null, text, text_null, uuid},
-    sea_orm::{ConnectionTrait, DbErr},
+    sea_orm::{ConnectionTrait, DbErr, Statement},
     sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IntoIden, Table},
 };
 
-use super::{account, credential, session, signing_key, vault};
+use super::{account, credential, session, signing_key};
 
 /// All steps: the tables of events, of the audit trail and of the probe, and our own.
 pub struct Migrator;
@@ -22,6 +22,8 @@ impl MigratorTrait for Migrator {
         steps.push(Box::new(Administration));
         steps.push(Box::new(Attributes));
         steps.push(Box::new(AuthenticationMethods));
+        steps.extend(countersign_vault::migrations());
+        steps.push(Box::new(Sealed));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -155,6 +157,44 @@ impl MigrationTrait for AuthenticationMethods {
     }
 }
 
+struct Sealed;
+
+impl MigrationName for Sealed {
+    fn name(&self) -> &'static str {
+        "auth_000006_sealed"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Sealed {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use account::Column as Account;
+        use session::Column as Session;
+        // Beside the columns in the clear, which servers of the former version go on with.
+        for column in [Account::EmailSealed, Account::EmailIndex] {
+            let mut added = Table::alter();
+            added.table(account::Entity).add_column(ColumnDef::new(column).blob().null());
+            manager.alter_table(added).await?;
+        }
+        for column in [Session::DeviceLabelSealed, Session::AddressSealed] {
+            let mut added = Table::alter();
+            added.table(session::Entity).add_column(ColumnDef::new(column).blob().null());
+            manager.alter_table(added).await?;
+        }
+        let db = manager.get_connection();
+        let unique = "CREATE UNIQUE INDEX accounts_email_index ON accounts (email_index)";
+        db.execute_unprepared(unique).await?;
+        let anybody = "SELECT id FROM accounts LIMIT 1";
+        let anybody = Statement::from_string(manager.get_database_backend(), anybody);
+        let is_empty = db.query_one_raw(anybody).await?.is_none();
+        countersign_vault::begins_sealed(manager, is_empty).await
+    }
+}
+
 async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     use account::Column as Account;
     use credential::Column as Credential;
@@ -231,7 +271,6 @@ async fn sessions(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 
 async fn keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     use signing_key::Column as Key;
-    use vault::Column as Vault;
     let keys = Table::create()
         .table(signing_key::Entity)
         .col(uuid(Key::Id).primary_key())
@@ -245,11 +284,8 @@ async fn keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(big_integer_null(Key::RetireTime))
         .col(big_integer_null(Key::RemoveTime))
         .take();
-    let vault = Table::create()
-        .table(vault::Entity)
-        .col(text(Vault::Name).primary_key())
-        .col(blob(Vault::Value))
-        .take();
+    let vault =
+        Table::create().table("vault").col(text("name").primary_key()).col(blob("value")).take();
     manager.create_table(keys).await?;
     manager.create_table(vault).await
 }

@@ -9,7 +9,7 @@ use super::{
     account, session,
     session::{Model, statement},
 };
-use crate::Error;
+use crate::{Error, people::People};
 
 /// The liveness of session and account is part of the condition: nothing can
 /// happen between looking and rotating.
@@ -61,11 +61,12 @@ pub(crate) async fn rotate(
 /// The session of a token and its account, for a token that did not rotate.
 pub(crate) async fn find(
     db: &impl ConnectionTrait,
+    people: &People,
     token: &RefreshToken,
 ) -> Result<Option<(Model, account::Account)>, Error> {
     let found = session::Entity::find_by_id(token.session.as_uuid()).one(db).await?;
     let Some(session) = found else { return Ok(None) };
-    let account = account::find(db, session.user_id.into()).await?;
+    let account = account::find(db, people, session.user_id.into()).await?;
     Ok(account.map(|account| (session, account)))
 }
 

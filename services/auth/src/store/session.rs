@@ -3,8 +3,10 @@
 use std::fmt;
 
 use countersign_guard::Permit;
+use countersign_seal::DataKey;
 use countersign_tokens::AuthMethods;
 use countersign_types::{SessionId, Tenant, Timestamp, UserId};
+use countersign_vault::data_key;
 use sea_orm::{
     DbBackend, QueryOrder, QuerySelect, Set, Statement, Value,
     entity::prelude::*,
@@ -12,7 +14,10 @@ use sea_orm::{
 };
 
 use super::account;
-use crate::Error;
+use crate::{
+    Error,
+    people::{People, Whereabouts},
+};
 
 /// One login on one device.
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -38,6 +43,9 @@ pub struct Model {
     pub absolute_expire_time: i64,
     pub revoke_time: Option<i64>,
     pub revoke_reason: Option<Reason>,
+    // Label and address again, sealed; those above are blank then.
+    pub device_label_sealed: Option<Vec<u8>>,
+    pub address_sealed: Option<Vec<u8>>,
 }
 
 /// Why a session was revoked.
@@ -55,9 +63,23 @@ pub enum Reason {
     RefreshReuse,
 }
 
-/// Sessions are joined by hand.
+/// What is joined to a session.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The data key of the person.
+    #[sea_orm(
+        belongs_to = "data_key::Entity",
+        from = "Column::UserId",
+        to = "data_key::Column::UserId"
+    )]
+    DataKey,
+}
+
+impl Related<data_key::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::DataKey.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
@@ -70,14 +92,46 @@ pub(crate) struct Page {
     pub(crate) size: u64,
 }
 
-/// Stores a new session.
-pub(crate) async fn create(db: &impl ConnectionTrait, session: &Model) -> Result<(), Error> {
+impl Model {
+    /// From where it was begun, as far as that is in the clear or was opened.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        let (device_label, address) = (self.device_label.clone(), self.address.clone());
+        Whereabouts { device_label, address }
+    }
+
+    /// The same session with what is sealed in the place of what is in the clear.
+    pub(crate) fn opened(self, key: Option<&DataKey>) -> Self {
+        let (Some(label), Some(address)) = (&self.device_label_sealed, &self.address_sealed) else {
+            return self;
+        };
+        let Some(key) = key else { return self };
+        let Whereabouts { device_label, address } =
+            Whereabouts::open(key, self.id.into(), label, address);
+        Self { device_label, address, ..self }
+    }
+}
+
+/// Stores a new session: sealed where its person has a key.
+pub(crate) async fn create(
+    db: &impl ConnectionTrait,
+    session: &Model,
+    key: Option<&DataKey>,
+) -> Result<(), Error> {
+    let sealed = key.map(|key| session.whereabouts().seal(key, session.id.into())).transpose()?;
+    let blank = || Set(String::new());
+    let (label, address) = match sealed {
+        Some(_) => (blank(), blank()),
+        None => (Set(session.device_label.clone()), Set(session.address.clone())),
+    };
+    let (label_sealed, address_sealed) = sealed.unzip();
     let row = ActiveModel {
         id: Set(session.id),
         user_id: Set(session.user_id),
         generation: Set(session.generation),
-        device_label: Set(session.device_label.clone()),
-        address: Set(session.address.clone()),
+        device_label: label,
+        address,
+        device_label_sealed: Set(label_sealed),
+        address_sealed: Set(address_sealed),
         create_time: Set(session.create_time),
         auth_time: Set(session.auth_time),
         auth_methods: Set(session.auth_methods.clone()),
@@ -95,16 +149,18 @@ pub(crate) async fn create(db: &impl ConnectionTrait, session: &Model) -> Result
 /// A page of the live sessions of the account that the permit is for, the latest first.
 pub(crate) async fn list(
     db: &impl ConnectionTrait,
+    people: &People,
     permit: &Permit,
     page: Page,
     now: Timestamp,
 ) -> Result<Vec<Model>, Error> {
     let user: UserId = permit.resource_as()?;
-    live_of(db, user, page, now).await
+    live_of(db, people, user, page, now).await
 }
 
 async fn live_of(
     db: &impl ConnectionTrait,
+    people: &People,
     user: UserId,
     page: Page,
     now: Timestamp,
@@ -117,7 +173,33 @@ async fn live_of(
         live = live.filter(Column::Id.lt(after.as_uuid()));
     }
     // Ids are made in the order of time: the key of the index is the order of the list.
-    Ok(live.order_by_desc(Column::Id).limit(page.size).all(db).await?)
+    let live = live.order_by_desc(Column::Id).limit(page.size);
+    // Each with its key, of one moment: a rotation exchanges both.
+    let rows = live.find_also_related(data_key::Entity).all(db).await?;
+    Ok(rows.into_iter().map(|(row, key)| row.opened(people.open_key(key).as_ref())).collect())
+}
+
+/// A page of all sessions of the account that the permit is for, ended or not, in
+/// the order of their ids.
+pub(crate) async fn history(
+    db: &impl ConnectionTrait,
+    people: &People,
+    permit: &Permit,
+    page: Page,
+) -> Result<Vec<Model>, Error> {
+    let user: UserId = permit.resource_as()?;
+    let mut all = Entity::find().filter(Column::UserId.eq(user.as_uuid()));
+    if let Some(after) = page.after {
+        all = all.filter(Column::Id.gt(after.as_uuid()));
+    }
+    let all = all.order_by_asc(Column::Id).limit(page.size);
+    let rows = all.find_also_related(data_key::Entity).all(db).await?;
+    Ok(rows.into_iter().map(|(row, key)| row.opened(people.open_key(key).as_ref())).collect())
+}
+
+/// All sessions of an account, ended or not, for who seals them anew.
+pub(crate) async fn all_of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, Error> {
+    Ok(Entity::find().filter(Column::UserId.eq(user.as_uuid())).all(db).await?)
 }
 
 /// Whose session it is, and of which tenant; for the policies, which decide on it.

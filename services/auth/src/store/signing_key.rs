@@ -77,6 +77,17 @@ pub(crate) async fn retire(
     Ok(())
 }
 
+/// Puts the secret, sealed anew, in the place of the one before.
+pub(crate) async fn reseal(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    secret: Vec<u8>,
+) -> Result<(), Error> {
+    let update = Entity::update_many().col_expr(Column::Secret, Expr::value(secret));
+    update.filter(Column::Id.eq(id)).exec(db).await?;
+    Ok(())
+}
+
 /// Deletes a key. False: somebody else did.
 pub(crate) async fn remove(db: &impl ConnectionTrait, id: Uuid) -> Result<bool, Error> {
     Ok(Entity::delete_by_id(id).exec(db).await?.rows_affected == 1)

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use countersign_auth::admin::create_account;
 use countersign_contracts::{
     auth::v1::{
         Account, AttributeValue, GetAccountRequest, SetAccountAttributesRequest, StringSet,
@@ -45,10 +44,10 @@ async fn office(policies: &[&str], read_elsewhere: &[&'static str]) -> Office {
     let stage = set.start().await.unwrap();
     let (email, roles) = ("root@example.org", vec!["admin".to_owned()]);
     let set = &stage.set;
-    let (db, clock) = (&set.db, &set.clock);
     let (address, password) = (email.to_owned(), PASSWORD.to_owned());
     let tenant = Tenant::default();
-    let made = create_account(db, clock, &set.config, address, password, roles, tenant);
+    let keeper = set.keeper().await;
+    let made = keeper.create_account(&set.config, address, password, roles, tenant);
     let root = made.await.unwrap().to_string();
     stage.profile_created(&root).await;
     let root = stage.login(email, PASSWORD).await.unwrap().access_token;

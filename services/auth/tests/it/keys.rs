@@ -52,8 +52,8 @@ async fn a_key_is_announced_signs_retires_and_goes() {
     let stage = stage().await;
     assert_eq!(stage.states().await, [KeyState::Signing]);
     let operator = &stage.set;
-    let rotate =
-        || admin::rotate_keys(&operator.db, &operator.master, &operator.clock, &operator.config);
+    let keeper = operator.keeper().await;
+    let rotate = || keeper.rotate_signing_keys(&operator.config);
     let announced = rotate().await.unwrap();
     assert!(announced.is_new);
     assert!(!rotate().await.unwrap().is_new);
@@ -170,7 +170,7 @@ async fn play(stage: &Stage, steps: Vec<Step>) -> Vec<Seen> {
             }
             Step::Rotate => {
                 let set = &stage.set;
-                admin::rotate_keys(&set.db, &set.master, &set.clock, &set.config).await.unwrap();
+                set.keeper().await.rotate_signing_keys(&set.config).await.unwrap();
             }
         }
     }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use countersign_auth::admin;
 use countersign_contracts::auth::v1::RevokeAllSessionsRequest;
 
 use crate::stage::{PASSWORD, Set, Stage, config, reason, with_token};
@@ -56,8 +55,7 @@ async fn a_token_revoked_after_the_lifetime_was_shortened_is_refused_to_its_end(
 async fn a_key_outlives_its_tokens_though_the_lifetime_was_raised_before_it_retired() {
     let stage = stage(10 * SECOND).await;
     let set = &stage.set;
-    let announced =
-        admin::rotate_keys(&set.db, &set.master, &set.clock, &set.config).await.unwrap().key;
+    let announced = set.keeper().await.rotate_signing_keys(&set.config).await.unwrap().key;
     let stage = restart(stage, HOUR).await;
     stage.advance(announced.sign_time.since(stage.set.clock.now()) - SECOND);
     let login = stage.login(EMAIL, PASSWORD).await.unwrap();

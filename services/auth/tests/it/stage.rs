@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use countersign_auth::{Config, Deps, Error, Service, build};
+use countersign_auth::{Config, Deps, Error, Service, admin::Keeper, build};
 use countersign_contracts::{
     BASE_POLICIES, CEDAR_SCHEMA, RULES,
     auth::v1::{
@@ -116,7 +116,7 @@ impl Set {
             guard,
             settings,
             bus: bus.clone(),
-            master: self.master.clone(),
+            masters: self.master.clone().into(),
             keys,
             revocations,
             audit: countersign_audit::Config::default(),
@@ -127,6 +127,11 @@ impl Set {
         let mut routes = RoutesBuilder::default();
         mount(&mut routes);
         Ok(Stage { service, routes: routes.routes(), set: Self { bus, ..self } })
+    }
+
+    /// What an operator does beside the service.
+    pub async fn keeper(&self) -> Keeper {
+        Keeper::open(&self.db, &self.clock, self.master.clone().into()).await.unwrap()
     }
 
     /// Changes something behind the back of the service.

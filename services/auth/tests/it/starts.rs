@@ -3,7 +3,7 @@
 
 use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt};
 
-use countersign_auth::{Error, admin};
+use countersign_auth::Error;
 use countersign_contracts::{auth::v1::ListSessionsRequest, events::v1::UserCreated};
 use countersign_seal::MasterKey;
 use countersign_types::Tenant;
@@ -89,18 +89,11 @@ async fn a_setting_out_of_bounds_stops_the_start() {
 async fn an_operator_makes_an_account_with_a_role() {
     let stage = Stage::new().await;
     let set = &stage.set;
+    let keeper = set.keeper().await;
     let make = |email: &str, password: &str, role: &str| {
         let (email, password, roles) =
             (email.to_owned(), password.to_owned(), vec![role.to_owned()]);
-        admin::create_account(
-            &set.db,
-            &set.clock,
-            &set.config,
-            email,
-            password,
-            roles,
-            Tenant::default(),
-        )
+        keeper.create_account(&set.config, email, password, roles, Tenant::default())
     };
     let id = make(EMAIL, PASSWORD, "admin").await.unwrap();
     assert_eq!(set.events::<UserCreated>().await, 1);

@@ -2,9 +2,6 @@
 
 use std::{io::Write, path::Path};
 
-use countersign_auth::admin;
-use countersign_types::Clock;
-
 use super::{
     data,
     password::{self, Source},
@@ -18,13 +15,12 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let AccountCommand::Create { email, roles, tenant, password_file, password_stdin } = command;
     let password = password::read(&source(password_file.as_deref(), password_stdin))?;
-    let data = data::auth(config).await?;
+    let (data, keeper) = data::auth_with_keys(config).await?;
 
-    let (db, clock) = (&data.db, Clock::system());
     // The service takes the password over and wipes it after hashing.
     let (password, given) = (password.as_str().to_owned(), roles.clone());
     let of = tenant.clone();
-    let made = admin::create_account(db, &clock, &config.auth, email, password, given, of);
+    let made = keeper.create_account(&config.auth, email, password, given, of);
     let account = made.await.map_err(|error| match error {
         countersign_auth::Error::Invalid(rules) => Error::Refused(rules),
         other => Error::Auth(other),

@@ -5,7 +5,7 @@ use std::io::Write;
 use countersign_audit::{
     Break, Evidence, Flaw, Verdict, export, stored_keys, trusted_keys, verify,
 };
-use countersign_seal::MasterKey;
+use countersign_seal::MasterKeys;
 use countersign_tokens::VerificationKey;
 use countersign_types::{Clock, Timestamp};
 
@@ -13,7 +13,7 @@ use super::{
     data::{self, Data},
     table,
 };
-use crate::{AuditCommand, Config, Error, Role, cli::Since};
+use crate::{AuditCommand, Config, Error, Role, cli::Since, master};
 
 pub(super) async fn run(
     command: &AuditCommand,
@@ -34,12 +34,11 @@ async fn check(
 ) -> Result<(), Error> {
     let named = keys.iter().map(|key| VerificationKey::from_paserk(key));
     let named: Vec<_> = named.collect::<Result<_, _>>().map_err(countersign_audit::Error::from)?;
-    let master = master(config)?;
     let mut changed = None;
-    for Data { service, db, .. } in data::each(config).await? {
-        let keys = match (&master, named.is_empty()) {
+    for (role, Data { service, db, .. }) in data::each_role(config).await? {
+        let keys = match (masters(role, config)?, named.is_empty()) {
             (_, false) => named.clone(),
-            (Some(master), true) => trusted_keys(&db, master).await?,
+            (Some(masters), true) => trusted_keys(&db, &masters).await?,
             (None, true) => {
                 writeln!(
                     out,
@@ -58,12 +57,12 @@ async fn check(
     changed.map_or(Ok(()), |service| Err(Error::AuditChanged(service)))
 }
 
-/// The master key, where this machine has it; none is made.
-fn master(config: &Config) -> Result<Option<MasterKey>, Error> {
-    let path = config.master_key_file.clone();
+/// The master keys of a service, where this machine has them; none is made.
+fn masters(role: Role, config: &Config) -> Result<Option<MasterKeys>, Error> {
+    let path = master::file(role, config).cloned();
     let path = path.unwrap_or_else(|| config.data_dir.join("master.key"));
-    match MasterKey::load(path) {
-        Ok(master) => Ok(Some(master)),
+    match MasterKeys::load(path) {
+        Ok(masters) => Ok(Some(masters)),
         Err(countersign_seal::Error::Missing(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -1,7 +1,9 @@
 //! The data that a command works on: no more than it needs, so that it runs
 //! where one service runs alone.
 
-use countersign_seal::MasterKey;
+use countersign_auth::admin::Keeper;
+use countersign_seal::MasterKeys;
+use countersign_types::Clock;
 use sea_orm::DatabaseConnection;
 
 use crate::{
@@ -30,19 +32,31 @@ pub(super) async fn auth(config: &Config) -> Result<Data, Error> {
     }
 }
 
-/// The same with the master key that belongs to it.
+/// The same with its keys.
 ///
 /// # Errors
-/// As [`auth`], and those of the key.
-pub(super) async fn auth_with_key(config: &Config) -> Result<(Data, MasterKey), Error> {
+/// As [`auth`], and those of the keys.
+pub(super) async fn auth_with_keys(config: &Config) -> Result<(Data, Keeper), Error> {
     let data = auth(config).await?;
-    let folder = match &config.master_key_file {
+    let masters = masters(Role::Auth, config, &data.db).await?;
+    let keeper = Keeper::open(&data.db, &Clock::system(), masters).await?;
+    Ok((data, keeper))
+}
+
+/// The master keys of a service.
+///
+/// # Errors
+/// Those of the file and the database.
+pub(super) async fn masters(
+    role: Role,
+    config: &Config,
+    db: &DatabaseConnection,
+) -> Result<MasterKeys, Error> {
+    let folder = match master::file(role, config) {
         None => Some(DataFolder::join(&config.data_dir)?),
         Some(_) => None,
     };
-    let master = master::open(config, folder.as_ref(), &data.db).await?;
-    countersign_auth::check_master_key(&data.db, &master).await?;
-    Ok((data, master))
+    master::open(role, config, folder.as_ref(), db).await
 }
 
 /// Opens the databases that are here: of one service, or of both.
@@ -50,10 +64,18 @@ pub(super) async fn auth_with_key(config: &Config) -> Result<(Data, MasterKey), 
 /// # Errors
 /// Those of opening and preparing them.
 pub(super) async fn each(config: &Config) -> Result<Vec<Data>, Error> {
+    Ok(each_role(config).await?.into_iter().map(|(_, data)| data).collect())
+}
+
+/// The same, each with the role of its service.
+///
+/// # Errors
+/// As [`each`].
+pub(super) async fn each_role(config: &Config) -> Result<Vec<(Role, Data)>, Error> {
     let mut all = Vec::new();
     for role in [Role::Auth, Role::User] {
         if is_here(role, config) {
-            all.push(open(role, config).await?);
+            all.push((role, open(role, config).await?));
         }
     }
     Ok(all)

@@ -1,11 +1,11 @@
-//! `countersign keys`: the keys that sign access tokens.
+//! `countersign keys`: the keys that sign access tokens; those that seal are next door.
 
 use std::io::Write;
 
 use countersign_auth::{Announced, KeyLife, KeyState, admin};
 use countersign_types::{Clock, Timestamp};
 
-use super::{data, table};
+use super::{data, sealing, table};
 use crate::{Config, Error, KeysCommand};
 
 pub(super) async fn run(
@@ -16,6 +16,9 @@ pub(super) async fn run(
     match command {
         KeysCommand::List => list(config, out).await,
         KeysCommand::Rotate => rotate(config, out).await,
+        KeysCommand::SealData => sealing::seal_data(config, out).await,
+        KeysCommand::RotateData => sealing::rotate_data(config, out).await,
+        KeysCommand::RotateMaster => sealing::rotate_master(config, out).await,
     }
 }
 
@@ -29,8 +32,8 @@ async fn list(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
 }
 
 async fn rotate(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
-    let (data, master) = data::auth_with_key(config).await?;
-    let rotated = admin::rotate_keys(&data.db, &master, &Clock::system(), &config.auth).await?;
+    let (_, keeper) = data::auth_with_keys(config).await?;
+    let rotated = keeper.rotate_signing_keys(&config.auth).await?;
     let Announced { key, is_new } = rotated;
     let done = if is_new { "is announced" } else { "was announced already" };
     writeln!(out, "key {} {done}; it signs from {}", key.key_id, table::time(key.sign_time))?;

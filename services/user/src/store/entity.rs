@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use countersign_vault::data_key;
 use sea_orm::entity::prelude::*;
 
 /// One person's profile.
@@ -25,6 +26,15 @@ pub struct Model {
     pub update_time: i64,
     pub last_active_time: Option<i64>,
     pub tenant: String,
+    // The fields again, sealed; those above are blank then.
+    pub display_name_sealed: Option<Vec<u8>>,
+    pub given_name_sealed: Option<Vec<u8>>,
+    pub family_name_sealed: Option<Vec<u8>>,
+    pub bio_sealed: Option<Vec<u8>>,
+    pub avatar_uri_sealed: Option<Vec<u8>>,
+    pub locale_sealed: Option<Vec<u8>>,
+    pub time_zone_sealed: Option<Vec<u8>>,
+    pub metadata_sealed: Option<Vec<u8>>,
 }
 
 /// Where a profile stands.
@@ -40,9 +50,23 @@ pub enum Status {
     Deleted,
 }
 
-/// Profiles stand alone.
+/// What is joined to a profile.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The data key of the person.
+    #[sea_orm(
+        belongs_to = "data_key::Entity",
+        from = "Column::UserId",
+        to = "data_key::Column::UserId"
+    )]
+    DataKey,
+}
+
+impl Related<data_key::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::DataKey.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 

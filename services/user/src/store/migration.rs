@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-    sea_orm::{ConnectionTrait, DbErr},
+    sea_orm::{ConnectionTrait, DbErr, Statement},
     sea_query::{Alias, ColumnDef, Table},
 };
 
@@ -15,6 +15,8 @@ impl MigratorTrait for Migrator {
         steps.extend(countersign_audit::migrations());
         steps.push(Box::new(Profiles));
         steps.push(Box::new(Tenants));
+        steps.extend(countersign_vault::migrations());
+        steps.push(Box::new(Sealed));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -76,6 +78,35 @@ impl MigrationTrait for Tenants {
         // A list of a small tenant must not look through all the others.
         let listed = "CREATE INDEX profiles_tenant ON profiles (tenant, user_id)";
         manager.get_connection().execute_unprepared(listed).await.map(drop)
+    }
+}
+
+struct Sealed;
+
+impl MigrationName for Sealed {
+    fn name(&self) -> &'static str {
+        "user_000003_sealed"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Sealed {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // Beside the columns in the clear, which servers of the former version go on with.
+        for name in TEXTS {
+            let sealed = ColumnDef::new(Alias::new(format!("{name}_sealed"))).blob().null().take();
+            let table = Table::alter().table(Alias::new("profiles")).add_column(sealed).take();
+            manager.alter_table(table).await?;
+        }
+        let anybody = "SELECT user_id FROM profiles LIMIT 1";
+        let db = manager.get_connection();
+        let anybody = Statement::from_string(manager.get_database_backend(), anybody);
+        let is_empty = db.query_one_raw(anybody).await?.is_none();
+        countersign_vault::begins_sealed(manager, is_empty).await
     }
 }
 

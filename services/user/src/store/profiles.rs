@@ -1,8 +1,10 @@
 //! Reading and writing profiles.
 
+use countersign_events::Unit;
 use countersign_guard::{Permit, Visible};
 use countersign_mesh::database::{self, Page};
 use countersign_types::{Fault, Tenant, Timestamp, UserId};
+use countersign_vault::{Vault, data_key};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryOrder,
@@ -13,47 +15,68 @@ use sea_orm::{
 use super::{
     Profile,
     entity::{ActiveModel, Column, Entity, Model, Status},
+    sealed,
 };
-use crate::{
-    error::Error,
-    fields::{Fields, TextField},
-};
+use crate::{error::Error, fields::Fields};
 
 /// The profile that the permit is for; `None` where it is not made yet.
-pub async fn find(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
+///
+/// # Errors
+/// [`Error::Vault`] where it does not open, [`Error::Database`].
+pub async fn find(
+    db: &impl ConnectionTrait,
+    vault: &Vault,
+    permit: &Permit,
+) -> Result<Option<Profile>, Error> {
     let user: UserId = permit.resource_as()?;
-    let row = living(user).one(db).await?;
-    row.map(Profile::try_from).transpose()
+    // Profile and key of one moment: a rotation exchanges both.
+    let found = living(user).find_also_related(data_key::Entity).one(db).await?;
+    found.map(|(row, key)| whole(read(vault, row, key))).transpose()
 }
 
 /// The same, locked until the transaction ends: nobody else changes it in between.
-pub async fn lock(db: &impl ConnectionTrait, permit: &Permit) -> Result<Option<Profile>, Error> {
+pub async fn lock(
+    db: &impl ConnectionTrait,
+    vault: &Vault,
+    permit: &Permit,
+) -> Result<Option<Profile>, Error> {
     let user: UserId = permit.resource_as()?;
     // SQLite knows no row locks and needs none: the unit's transaction is the only writer.
-    let row = living(user).lock_exclusive().one(db).await?;
-    row.map(Profile::try_from).transpose()
+    let Some(row) = living(user).lock_exclusive().one(db).await? else { return Ok(None) };
+    let key = data_key::Entity::find_by_id(user.as_uuid()).one(db).await?;
+    whole(read(vault, row, key)).map(Some)
 }
 
-/// Stores the fields, version and time of a profile in place of the version before.
+/// Stores the fields, version and time of a profile in place of the version
+/// before, sealed where that is due.
 ///
 /// # Errors
 /// [`Error::EtagMismatch`] when the version before is not the stored one.
 pub async fn save(
-    db: &impl ConnectionTrait,
+    unit: &Unit,
+    vault: &Vault,
     permit: &Permit,
     profile: &Profile,
 ) -> Result<(), Error> {
     let user: UserId = permit.resource_as()?;
+    let fields = match &profile.key {
+        Some(key) => sealed::seal(&profile.fields, key)?,
+        None if vault.seals(&**unit).await? => {
+            let key = vault.create(&**unit, user, unit.now()).await?;
+            sealed::seal(&profile.fields, &key)?
+        }
+        None => sealed::clear(&profile.fields)?,
+    };
     let row = ActiveModel {
         version: Set(profile.version),
         update_time: Set(profile.update_time.as_micros()),
-        ..columns_of(&profile.fields)?
+        ..fields
     };
     let done = Entity::update_many()
         .set(row)
         .filter(Column::UserId.eq(user.as_uuid()))
         .filter(Column::Version.eq(profile.version - 1))
-        .exec(db)
+        .exec(&**unit)
         .await?;
     if done.rows_affected == 1 { Ok(()) } else { Err(Error::EtagMismatch) }
 }
@@ -61,6 +84,7 @@ pub async fn save(
 /// A page of the profiles that may be seen, in the order of their ids, and one more.
 pub async fn list(
     db: &impl ConnectionTrait,
+    vault: &Vault,
     visible: &Visible,
     page: Page,
 ) -> Result<Vec<Profile>, Error> {
@@ -76,8 +100,9 @@ pub async fn list(
     if let Some(after) = page.after {
         query = query.filter(Column::UserId.gt(after));
     }
-    let rows = query.order_by_asc(Column::UserId).limit(page.size + 1).all(db).await?;
-    rows.into_iter().map(Profile::try_from).collect()
+    let query = query.order_by_asc(Column::UserId).limit(page.size + 1);
+    let rows = query.find_also_related(data_key::Entity).all(db).await?;
+    Ok(rows.into_iter().map(|(row, key)| read(vault, row, key)).collect())
 }
 
 /// Makes the empty profile of a new account. False: it was there already, or
@@ -96,16 +121,17 @@ pub async fn create(
         create_time: Set(now.as_micros()),
         update_time: Set(now.as_micros()),
         last_active_time: Set(None),
-        ..columns_of(&Fields::default())?
+        ..sealed::clear(&Fields::default())?
     };
     let once = OnConflict::column(Column::UserId).do_nothing().to_owned();
     let rows = Entity::insert(row).on_conflict(once).exec_without_returning(db).await?;
     Ok(rows > 0)
 }
 
-/// Leaves nothing of a profile but its id, whether it was there or not. False:
-/// that was so already.
+/// Leaves nothing of a profile but its id, whether it was there or not, and
+/// destroys the key of its person. False: that was so already.
 pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<bool, Error> {
+    let had_key = Vault::destroy(db, user).await?;
     let row = ActiveModel {
         user_id: Set(user.as_uuid()),
         tenant: Set(Tenant::default().to_string()),
@@ -114,7 +140,7 @@ pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> R
         create_time: Set(now.as_micros()),
         update_time: Set(now.as_micros()),
         last_active_time: Set(None),
-        ..columns_of(&Fields::default())?
+        ..sealed::clear(&Fields::default())?
     };
     // One statement, whoever is first: a creation that comes meanwhile finds this row.
     let mut over = OnConflict::column(Column::UserId);
@@ -122,7 +148,7 @@ pub async fn erase(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> R
     over.update_columns(Column::iter().filter(|column| !stays(column)));
     over.action_and_where(Expr::col((Entity, Column::Status)).ne(Status::Deleted));
     let rows = Entity::insert(row).on_conflict(over).exec_without_returning(db).await?;
-    Ok(rows > 0)
+    Ok(had_key || rows > 0)
 }
 
 /// Moves the last activity forward, never back, so that events may come in any
@@ -157,44 +183,33 @@ fn living(user: UserId) -> Select<Entity> {
     Entity::find_by_id(user.as_uuid()).filter(Column::Status.eq(Status::Active))
 }
 
-fn columns_of(fields: &Fields) -> Result<ActiveModel, Error> {
-    let text = |field| Set(fields.text(field).to_owned());
-    Ok(ActiveModel {
-        display_name: text(TextField::DisplayName),
-        given_name: text(TextField::GivenName),
-        family_name: text(TextField::FamilyName),
-        bio: text(TextField::Bio),
-        avatar_uri: text(TextField::AvatarUri),
-        locale: text(TextField::Locale),
-        time_zone: text(TextField::TimeZone),
-        metadata: Set(serde_json::to_string(&fields.metadata).map_err(Error::Metadata)?),
-        ..ActiveModel::default()
-    })
+/// A profile, whether its fields open or not.
+fn read(vault: &Vault, row: Model, key: Option<data_key::Model>) -> Profile {
+    let key = key.map(|key| vault.read(&key)).transpose();
+    let (key, opened) = match key {
+        Ok(key) => (key.clone(), sealed::open(&row, key.as_ref())),
+        Err(damage) => (None, Err(damage)),
+    };
+    let (fields, damage) = match opened {
+        Ok(fields) => (fields, None),
+        Err(damage) => (Fields::default(), Some(damage)),
+    };
+    Profile {
+        user: row.user_id.into(),
+        fields,
+        damage,
+        key,
+        version: row.version,
+        status: row.status,
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        last_active_time: row.last_active_time.map(Timestamp::from_micros),
+    }
 }
 
-impl TryFrom<Model> for Profile {
-    type Error = Error;
-
-    fn try_from(row: Model) -> Result<Self, Error> {
-        let mut fields = Fields {
-            metadata: serde_json::from_str(&row.metadata).map_err(Error::Metadata)?,
-            ..Fields::default()
-        };
-        fields.set(TextField::DisplayName, row.display_name);
-        fields.set(TextField::GivenName, row.given_name);
-        fields.set(TextField::FamilyName, row.family_name);
-        fields.set(TextField::Bio, row.bio);
-        fields.set(TextField::AvatarUri, row.avatar_uri);
-        fields.set(TextField::Locale, row.locale);
-        fields.set(TextField::TimeZone, row.time_zone);
-        Ok(Self {
-            user: row.user_id.into(),
-            fields,
-            version: row.version,
-            status: row.status,
-            create_time: Timestamp::from_micros(row.create_time),
-            update_time: Timestamp::from_micros(row.update_time),
-            last_active_time: row.last_active_time.map(Timestamp::from_micros),
-        })
+fn whole(profile: Profile) -> Result<Profile, Error> {
+    match profile.damage {
+        Some(damage) => Err(Error::Vault(damage.into())),
+        None => Ok(profile),
     }
 }
