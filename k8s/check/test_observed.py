@@ -1,6 +1,7 @@
 """Tries the alert rules on series that bring each alert about, with promtool. It comes with
-Prometheus, and no package that `make k8s-check` installs has it (`make promtool` unpacks Debian's):
-where it is missing, what is left is that the rules are PromQL over metrics that there are (observed.py)."""
+Prometheus, and no package that `make k8s-check` installs has it (`make promtool` unpacks
+Debian's). Where it is missing, what is left is that the rules are PromQL over metrics that there
+are (observed.py)."""
 
 import json
 import os
