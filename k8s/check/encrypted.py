@@ -43,7 +43,8 @@ def plain_health(overlay, program):
         address = setting(overlay, program, container, HEALTH)
         asked = {container[field]["grpc"]["port"] for field in PROBES}
         if not address or asked != {port_of(address)}:
-            yield Finding("plain-health", workload.where, "its probes meet TLS, which they do not speak")
+            text = "its probes meet TLS, which they do not speak"
+            yield Finding("plain-health", workload.where, text)
 
 
 def names(overlay, program):
@@ -58,7 +59,8 @@ def names(overlay, program):
         held = {name for certificate in certificates for name in certificate["dnsNames"]}
         for service, namespace in callable_names(overlay, workload):
             if f"{service}.{namespace}.svc" not in held:
-                yield Finding("certificate-names", workload.where, f"it does not hold for {service}")
+                text = f"it does not hold for {service}"
+                yield Finding("certificate-names", workload.where, text)
         for certificate in certificates:
             identity = f"/ns/{overlay.named('Namespace', namespace)['metadata']['name']}/sa/"
             identity += workload.pod["serviceAccountName"]

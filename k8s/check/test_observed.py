@@ -1,6 +1,7 @@
 """Tries the alert rules on series that bring each alert about, with promtool. It comes with
-Prometheus (Debian: apt install prometheus) and no package that is installed here has it: where it
-is missing, what is left is that the rules are PromQL over metrics that there are (observed.py)."""
+Prometheus, and no package that `make k8s-check` installs has it (`make promtool` unpacks
+Debian's). Where it is missing, what is left is that the rules are PromQL over metrics that there
+are (observed.py)."""
 
 import json
 import os
@@ -39,7 +40,7 @@ class Alerts(unittest.TestCase):
         self.assertEqual(fired, named)
         self.assertEqual(quiet, named)
 
-    @unittest.skipUnless(PROMTOOL, "there is no promtool here (Debian: apt install prometheus)")
+    @unittest.skipUnless(PROMTOOL, "there is no promtool here: make promtool")
     def test_promtool_finds_every_alert_as_it_should_be(self):
         for arguments in (
             ["check", "rules", "--lint=all", "--lint-fatal", "rules.json"],
@@ -49,7 +50,7 @@ class Alerts(unittest.TestCase):
                 done = promtool(arguments)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    @unittest.skipUnless(PROMTOOL, "there is no promtool here (Debian: apt install prometheus)")
+    @unittest.skipUnless(PROMTOOL, "there is no promtool here: make promtool")
     def test_promtool_finds_an_alert_that_does_not_come(self):
         wrong = json.loads(json.dumps(TESTS))
         wrong["tests"][0]["input_series"][0]["values"] = "1x20"
