@@ -31,6 +31,7 @@ mod start;
 mod statements;
 mod telemetry;
 mod tenants;
+mod texts;
 mod tokens;
 mod trace;
 mod trail;

@@ -120,9 +120,8 @@ impl AuthService for Api {
     async fn login(&self, call: PublicCall<LoginRequest>) -> Result<LoginResponse, Error> {
         let PublicCall { mut message, peer, .. } = call;
         let password = Password::new(mem::take(&mut message.password));
-        let label = mem::take(&mut message.device_label);
-        let device = &message.device_token;
-        let result = self.log_in(&message.email, password, label, device, &peer).await;
+        let LoginRequest { email, device_label, device_token, .. } = &message;
+        let result = self.log_in(email, password, device_label, device_token, &peer).await;
         self.meter.login(&result);
         result
     }

@@ -14,7 +14,7 @@ use countersign_contracts::{
 use countersign_events::Unit;
 use countersign_guard::Peer;
 use countersign_mesh::database;
-use countersign_types::{Email, SessionId, Timestamp, UserId, Violation};
+use countersign_types::{Broken, Email, SessionId, TextRules, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
 use super::Auth;
@@ -31,27 +31,27 @@ use crate::{
     },
 };
 
-/// Characters of a device label, as in the contract.
-const LABEL_MAX: usize = 100;
+/// What a device may be called: as strict as the texts of a profile.
+const LABEL: TextRules = TextRules { max_graphemes: 100, max_bytes: 1_200, lines: false };
 
 impl Auth {
     pub(crate) async fn log_in(
         &self,
         email: &str,
         password: Password,
-        device_label: String,
+        device_label: &str,
         device_token: &str,
         peer: &Peer,
     ) -> Result<LoginResponse, Error> {
         let email = Email::parse(email).map_err(|rule| {
             Error::Invalid(vec![Violation::new("email", "email", rule.to_string())])
         })?;
+        let label = label(device_label, peer)?;
         let device = self.device(&email, device_token).await?;
         let attempt = self.throttle.admit(&email, peer.address.into(), device.as_ref());
         let attempt = attempt.inspect_err(|_| self.note_wait("login", peer))?;
         match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
-                let label = label(device_label, peer);
                 let start = || self.start(account.id, renewal.as_ref(), &label, peer);
                 let started = database::retry(Error::is_conflict, start).await;
                 match &started {
@@ -242,17 +242,22 @@ async fn record_success(
     Ok(())
 }
 
-/// The label that was given, else what the client calls itself; in neither
-/// anything that would disturb a list on a screen.
-fn label(given: String, peer: &Peer) -> String {
-    let label =
-        if given.trim().is_empty() { peer.user_agent.clone().unwrap_or_default() } else { given };
-    label.trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)).take(LABEL_MAX).collect()
-}
-
-/// The controls of the Unicode bidirectional algorithm (UAX #9, section 2).
-const fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The label that was given, in its normal form, else what the client calls
+/// itself.
+///
+/// # Errors
+/// [`Error::Invalid`] with every rule that a given label breaks.
+fn label(given: &str, peer: &Peer) -> Result<String, Error> {
+    let at_label = |broken: Vec<Broken>| {
+        Error::Invalid(broken.into_iter().map(|rule| rule.at("device_label")).collect())
+    };
+    let label = LABEL.check(given).map_err(at_label)?;
+    if !label.is_empty() {
+        return Ok(label);
+    }
+    let agent: String =
+        peer.user_agent.iter().flat_map(|agent| agent.chars()).take(LABEL.max_graphemes).collect();
+    Ok(LABEL.check(&agent).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -260,12 +265,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_what_was_given_else_the_user_agent_and_fit_for_a_screen() {
+    fn a_label_is_what_was_given_else_the_user_agent() {
         let peer = Peer { user_agent: Some("grpcurl/1.9".to_owned()), ..Peer::default() };
-        assert_eq!(label("Ada's laptop".to_owned(), &peer), "Ada's laptop");
-        assert_eq!(label("  ".to_owned(), &peer), "grpcurl/1.9");
-        assert_eq!(label(" a\u{202e}b\u{7}c\n".to_owned(), &peer), "abc");
-        assert_eq!(label("ä".repeat(300), &peer).chars().count(), LABEL_MAX);
-        assert_eq!(label(String::new(), &Peer::default()), "");
+        assert_eq!(label(" Ada\u{308}s laptop ", &peer).unwrap(), "Ad\u{e4}s laptop");
+        assert_eq!(label("  ", &peer).unwrap(), "grpcurl/1.9");
+        assert_eq!(label("", &Peer::default()).unwrap(), "");
+        let long = Peer { user_agent: Some("x".repeat(256)), ..Peer::default() };
+        assert_eq!(label("", &long).unwrap().len(), 100);
+        for bad in ["a\u{202e}b", "a\u{7}", "a\nb", "a\u{200b}"] {
+            assert!(matches!(label(bad, &peer), Err(Error::Invalid(_))), "{bad:?}");
+        }
     }
 }
