@@ -8,6 +8,7 @@ mod ending;
 mod login;
 mod refresh;
 mod sessions;
+mod signals;
 mod telling;
 
 use std::{mem, ops::Deref, sync::Arc};
@@ -35,6 +36,7 @@ use crate::{
     change::Change,
     convert,
     device::DeviceKey,
+    familiar::NetworkKey,
     issuer::Issuer,
     keys::KeyStore,
     meter::Meter,
@@ -57,6 +59,7 @@ pub(crate) struct Auth {
     pub(crate) registrar: Registrar,
     pub(crate) throttle: Throttle,
     pub(crate) devices: DeviceKey,
+    pub(crate) networks: NetworkKey,
     pub(crate) issuer: Issuer,
     pub(crate) keys: KeyStore,
     pub(crate) revocations: Revocations,

@@ -14,6 +14,7 @@ mod convert;
 mod device;
 mod error;
 mod etag;
+mod familiar;
 mod filter;
 mod issuer;
 mod keys;
@@ -46,6 +47,7 @@ use sea_orm::DatabaseConnection;
 
 use api::{AccountOwner, Api, Auth, SessionOwner};
 use device::DeviceKey;
+use familiar::NetworkKey;
 use issuer::Issuer;
 use keys::{KeyStore, Periods};
 use meter::Meter;
@@ -142,6 +144,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),
         devices: DeviceKey::new(&master, config.throttle.device_lifetime),
+        networks: NetworkKey::new(&master),
         issuer: Issuer::new(store.clone(), &master, &settings, lifetime, clock.clone(), carries),
         declared: guard.declared_attributes().clone(),
         keys: store,

@@ -8,6 +8,7 @@ pub(crate) mod account;
 pub(crate) mod administration;
 pub(crate) mod credential;
 mod migration;
+pub(crate) mod network;
 pub(crate) mod refresh;
 pub(crate) mod revocation;
 pub(crate) mod session;

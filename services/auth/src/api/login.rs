@@ -17,10 +17,14 @@ use countersign_mesh::database;
 use countersign_types::{Broken, Email, SessionId, TextRules, Timestamp, UserId, Violation};
 use sea_orm::prelude::Uuid;
 
-use super::Auth;
+use super::{
+    Auth,
+    signals::{News, append_news, append_suspicion},
+};
 use crate::{
     Error, convert,
     device::Device,
+    meter::Signal,
     network::Origin,
     password::{Password, Verdict},
     store::{
@@ -29,6 +33,7 @@ use crate::{
         refresh::Grant,
         session::{self, Reason},
     },
+    throttle::Suspicion,
 };
 
 /// What a device may be called: as strict as the texts of a profile.
@@ -52,7 +57,8 @@ impl Auth {
         let attempt = attempt.inspect_err(|_| self.note_wait("login", peer))?;
         match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
-                let start = || self.start(account.id, renewal.as_ref(), &label, peer);
+                let known = device.is_some();
+                let start = || self.start(account.id, renewal.as_ref(), &label, known, peer);
                 let started = database::retry(Error::is_conflict, start).await;
                 match &started {
                     Ok(_) => attempt.succeeded(),
@@ -100,7 +106,9 @@ impl Auth {
             }
             (found, _) => {
                 let account = found.as_ref().map(|(account, _)| account);
-                self.record_failure(account, LoginFailureReason::BadCredentials, peer).await?;
+                let suspicion = self.throttle.suspect(email, peer.address.into());
+                let reason = LoginFailureReason::BadCredentials;
+                self.record_failure(account, reason, suspicion, peer).await?;
                 Ok(None)
             }
         }
@@ -111,6 +119,7 @@ impl Auth {
         verified: UserId,
         renewal: Option<&Renewal>,
         label: &str,
+        known_device: bool,
         peer: &Peer,
     ) -> Result<LoginResponse, Error> {
         let unit = self.outbox.begin().await?;
@@ -125,7 +134,8 @@ impl Auth {
         };
         if let Some(refused) = refused {
             unit.rollback().await?;
-            self.record_failure(Some(&account), LoginFailureReason::NotActive, peer).await?;
+            let reason = LoginFailureReason::NotActive;
+            self.record_failure(Some(&account), reason, None, peer).await?;
             return Err(refused);
         }
         let surplus = self.make_room(&unit, &account, peer).await?;
@@ -134,8 +144,12 @@ impl Auth {
         if let Some(Renewal { old, new }) = renewal {
             credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
-        record_success(&unit, &row, &account, peer).await?;
+        let news = self.news(&unit, account.id, known_device, peer).await?;
+        record_success(&unit, &row, &account, news, peer).await?;
+        append_news(&unit, news, account.id, row.id.into()).await?;
         self.finish(unit, &surplus, Reason::Revoked).await?;
+        news.signals().for_each(|signal| self.meter.signal(signal));
+        surplus.iter().for_each(|_| self.meter.signal(Signal::SessionLimit));
         let grant = Grant {
             user: account.id,
             generation: row.generation,
@@ -185,16 +199,22 @@ impl Auth {
         &self,
         account: Option<&Account>,
         reason: LoginFailureReason,
+        suspicion: Option<Suspicion>,
         peer: &Peer,
     ) -> Result<(), Error> {
-        let record = || self.try_record_failure(account, reason, peer);
-        database::retry(Error::is_conflict, record).await
+        let record = || self.try_record_failure(account, reason, suspicion, peer);
+        database::retry(Error::is_conflict, record).await?;
+        if suspicion.is_some() {
+            self.meter.signal(Signal::CredentialStuffing);
+        }
+        Ok(())
     }
 
     async fn try_record_failure(
         &self,
         account: Option<&Account>,
         reason: LoginFailureReason,
+        suspicion: Option<Suspicion>,
         peer: &Peer,
     ) -> Result<(), Error> {
         let unit = self.outbox.begin().await?;
@@ -211,6 +231,9 @@ impl Auth {
         };
         // A flood of these must not hold up what somebody waits for.
         unit.append_bulk(Uuid::nil(), &event).await?;
+        if let Some(suspicion) = suspicion {
+            append_suspicion(&unit, suspicion, peer).await?;
+        }
         Ok(unit.commit().await?)
     }
 }
@@ -225,6 +248,7 @@ async fn record_success(
     unit: &Unit,
     row: &session::Model,
     account: &Account,
+    news: News,
     peer: &Peer,
 ) -> Result<(), Error> {
     let (user, session) = (UserId::from(row.user_id), SessionId::from(row.id));
@@ -234,7 +258,9 @@ async fn record_success(
         .account(user)
         .session(session)
         .tenant(account.tenant.clone())
-        .address(peer.address);
+        .address(peer.address)
+        .with("new_device", Value::Flag(news.device))
+        .with("new_network", Value::Flag(news.network));
     countersign_audit::record(unit, &entry).await?;
     let event = LoginSucceeded { user_id: user.to_string(), session_id: session.to_string() };
     // The only event of its kind in a session: there is no order to keep.

@@ -13,7 +13,7 @@ use sea_orm::{
 
 use super::{
     account::{self, Account, ActiveModel, Column, Entity, Status},
-    credential, session,
+    credential, network, session,
 };
 use crate::{Error, filter::Term};
 
@@ -113,6 +113,7 @@ pub(crate) async fn has_other_administrator(
 pub(crate) async fn forget(db: &impl ConnectionTrait, permit: &Permit) -> Result<(), Error> {
     let id: UserId = permit.resource_as()?;
     credential::Entity::delete_by_id(id.as_uuid()).exec(db).await?;
+    network::forget(db, id).await?;
     session::Entity::update_many()
         .col_expr(session::Column::DeviceLabel, Expr::value(""))
         .col_expr(session::Column::Address, Expr::value(""))

@@ -8,7 +8,7 @@ use sea_orm_migration::{
     sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IntoIden, Table},
 };
 
-use super::{account, credential, session, signing_key, vault};
+use super::{account, credential, network, session, signing_key, vault};
 
 /// All steps: the tables of events, of the audit trail and of the probe, and our own.
 pub struct Migrator;
@@ -21,6 +21,7 @@ impl MigratorTrait for Migrator {
         steps.push(Box::new(LiveSessions));
         steps.push(Box::new(Administration));
         steps.push(Box::new(Attributes));
+        steps.push(Box::new(Networks));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -127,6 +128,33 @@ impl MigrationTrait for Attributes {
         // A list of a small tenant must not look through all the others.
         let listed = "CREATE INDEX accounts_tenant ON accounts (tenant, id)";
         manager.get_connection().execute_unprepared(listed).await.map(drop)
+    }
+}
+
+struct Networks;
+
+impl MigrationName for Networks {
+    fn name(&self) -> &'static str {
+        "auth_000005_networks"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Networks {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use network::Column as Network;
+        let networks = Table::create()
+            .table(network::Entity)
+            .col(uuid(Network::AccountId))
+            .col(blob(Network::Mark))
+            .col(big_integer(Network::LastTime))
+            .primary_key(Index::create().col(Network::AccountId).col(Network::Mark))
+            .take();
+        manager.create_table(networks).await
     }
 }
 
