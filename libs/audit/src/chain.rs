@@ -28,6 +28,8 @@ pub(crate) const GENESIS: &[u8] = &[0; 32];
 const BATCH: u64 = 1000;
 /// How often new entries are looked for.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Of so many rounds one looks for entries that are too old.
+const ROUNDS: u64 = 6;
 
 /// The sequencer of one database's trail. Several may run on one database:
 /// the lock on the chain's end lets one work at a time.
@@ -84,10 +86,14 @@ impl Chain {
         Ok(taken)
     }
 
-    /// Takes entries up every 10 s until `cancel`, and does what else is due.
+    /// Takes entries up every 10 s until `cancel`, and does what else is due;
+    /// at the end, signs what there is.
     pub async fn run(self, cancel: CancellationToken) {
-        while !cancel.is_cancelled() {
-            match self.round().await {
+        for round in 0_u64.. {
+            if cancel.is_cancelled() {
+                break;
+            }
+            match self.round(round % ROUNDS == 0).await {
                 Ok(false) => {}
                 Ok(true) => continue,
                 Err(error @ Error::Changed(_)) => {
@@ -102,15 +108,24 @@ impl Chain {
                 () = tokio::time::sleep(INTERVAL) => {}
             }
         }
+        if let Err(error) = self.conclude().await {
+            tracing::warn!(error = %error, trail = ?self.outbox, "audit entries wait");
+        }
     }
 
     /// Whether there may be more to do.
-    async fn round(&self) -> Result<bool, Error> {
+    async fn round(&self, prunes: bool) -> Result<bool, Error> {
         if self.step().await? > 0 {
             return Ok(true);
         }
         self.checkpoint().await?;
-        Ok(self.prune().await? > 0)
+        Ok(prunes && self.prune().await? > 0)
+    }
+
+    /// What is not signed when a server stops would wait for its next start.
+    async fn conclude(&self) -> Result<(), Error> {
+        while self.step().await? > 0 {}
+        self.sign(Duration::ZERO).await.map(drop)
     }
 }
 

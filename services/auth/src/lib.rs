@@ -139,7 +139,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let reads = guard.clone();
     let carries =
         Box::new(move |name: &str| reads.reads_attribute(name) || read_elsewhere.contains(name));
-    let audit_key = AuditKey::open(&db, &master, clock.now()).await?;
+    let audit_key = AuditKey::open(&outbox, &master).await?;
     let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),

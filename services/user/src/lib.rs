@@ -77,11 +77,11 @@ pub struct Service {
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let Deps { db, clock, guard, bus, audit, master } = deps;
     database::migrate::<Migrator>(&db).await?;
+    let outbox = Outbox::new(db, clock, "user");
     let key = match &master {
-        Some(master) => Some(AuditKey::open(&db, master, clock.now()).await?),
+        Some(master) => Some(AuditKey::open(&outbox, master).await?),
         None => None,
     };
-    let outbox = Outbox::new(db, clock, "user");
     let consumers = consumers::all(&outbox, config.consumer());
     for consumer in &consumers {
         bus.subscribe(consumer.clone());
