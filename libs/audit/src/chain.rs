@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use countersign_events::Outbox;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Statement, Value, sea_query::Expr,
 };
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -56,13 +56,13 @@ impl Chain {
     /// [`Error`]; the entries stay as they were.
     pub async fn step(&self) -> Result<usize, Error> {
         // Looked for outside a transaction: an idle chain takes no lock.
-        if loose().limit(1).one(self.outbox.db()).await?.is_none() {
+        if loose(self.outbox.db()).limit(1).one(self.outbox.db()).await?.is_none() {
             return Ok(0);
         }
         let unit = self.outbox.begin().await?;
         let end = head::Entity::find_by_id(HEAD_ID).lock_exclusive().one(&*unit).await?;
         let end = end.ok_or(DbErr::RecordNotFound("the end of the audit chain".to_owned()))?;
-        let rows = loose().limit(BATCH).all(&*unit).await?;
+        let rows = loose(&*unit).limit(BATCH).all(&*unit).await?;
         if rows.is_empty() {
             // Another sequencer was faster.
             unit.rollback().await?;
@@ -144,8 +144,15 @@ async fn put(db: &impl ConnectionTrait, places: Vec<Value>) -> Result<(), DbErr>
     db.execute_raw(statement).await.map(drop)
 }
 
-fn loose() -> sea_orm::Select<log::Entity> {
-    log::Entity::find().filter(log::Column::Seq.is_null()).order_by_asc(log::Column::Id)
+/// What the chain has not taken yet, in an order that an index has on each
+/// engine, however much it is: that of ids, and on SQLite, whose planner finds
+/// these rows by their missing place, that in which they were written.
+fn loose(db: &impl ConnectionTrait) -> Select<log::Entity> {
+    let loose = log::Entity::find().filter(log::Column::Seq.is_null());
+    match db.get_database_backend() {
+        DatabaseBackend::Sqlite => loose.order_by_asc(Expr::cust("rowid")),
+        _ => loose.order_by_asc(log::Column::Id),
+    }
 }
 
 /// The hash of an entry in its place: SHA-256 over the hash before it and each
