@@ -41,6 +41,7 @@ mod start;
 mod statements;
 mod telemetry;
 mod tenants;
+mod texts;
 mod tokens;
 mod trace;
 mod trail;

@@ -120,6 +120,33 @@ async fn a_session_stays_revoked_after_a_restart(topology: Topology) {
     app.shut_out(&clients).await;
 }
 
+/// The address of a session whose login came with this header.
+async fn address_of_login(app: &TestApp, email: &str, forwarded_for: &str) -> String {
+    let (email, password) = (email.to_owned(), PASSWORD.to_owned());
+    let mut request =
+        tonic::Request::new(LoginRequest { email, password, ..LoginRequest::default() });
+    request.metadata_mut().insert("x-forwarded-for", forwarded_for.parse().unwrap());
+    app.clients().auth().login(request).await.unwrap().into_inner().session.unwrap().address
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_says_where_a_login_comes_from() {
+    let claimed = "198.51.100.1, 203.0.113.9";
+    let app = TestApp::start().await;
+    let ada = app.active("ada").await;
+    assert_eq!(address_of_login(&app, &ada.email, claimed).await, "127.0.0.1");
+
+    let app = app
+        .restart_with(|config| config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()])
+        .await;
+    assert_eq!(address_of_login(&app, &ada.email, claimed).await, "203.0.113.9");
+    let ledger = app.ledger().await;
+    let on_record = "SELECT count(*) AS n FROM audit_log \
+                     WHERE action = 'authn_login_success' AND address = '203.0.113.9'";
+    assert_eq!(countersign_tests::Ledger::number(&ledger.auth, on_record).await, 1);
+    ledger.close().await;
+}
+
 on_every_topology![
     sessions_are_listed_with_what_their_owner_knows_them_by,
     pages_of_sessions_hold_each_one_once,

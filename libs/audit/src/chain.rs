@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use countersign_events::Outbox;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Statement, Value, sea_query::Expr,
 };
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub(crate) const GENESIS: &[u8] = &[0; 32];
 const BATCH: u64 = 1000;
 /// How often new entries are looked for.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Of so many rounds one looks for entries that are too old.
+const ROUNDS: u64 = 6;
 
 /// The sequencer of one database's trail. Several may run on one database:
 /// the lock on the chain's end lets one work at a time.
@@ -54,13 +56,13 @@ impl Chain {
     /// [`Error`]; the entries stay as they were.
     pub async fn step(&self) -> Result<usize, Error> {
         // Looked for outside a transaction: an idle chain takes no lock.
-        if loose().limit(1).one(self.outbox.db()).await?.is_none() {
+        if loose(self.outbox.db()).limit(1).one(self.outbox.db()).await?.is_none() {
             return Ok(0);
         }
         let unit = self.outbox.begin().await?;
         let end = head::Entity::find_by_id(HEAD_ID).lock_exclusive().one(&*unit).await?;
         let end = end.ok_or(DbErr::RecordNotFound("the end of the audit chain".to_owned()))?;
-        let rows = loose().limit(BATCH).all(&*unit).await?;
+        let rows = loose(&*unit).limit(BATCH).all(&*unit).await?;
         if rows.is_empty() {
             // Another sequencer was faster.
             unit.rollback().await?;
@@ -84,10 +86,14 @@ impl Chain {
         Ok(taken)
     }
 
-    /// Takes entries up every 10 s until `cancel`, and does what else is due.
+    /// Takes entries up every 10 s until `cancel`, and does what else is due;
+    /// at the end, signs what there is.
     pub async fn run(self, cancel: CancellationToken) {
-        while !cancel.is_cancelled() {
-            match self.round().await {
+        for round in 0_u64.. {
+            if cancel.is_cancelled() {
+                break;
+            }
+            match self.round(round % ROUNDS == 0).await {
                 Ok(false) => {}
                 Ok(true) => continue,
                 Err(error @ Error::Changed(_)) => {
@@ -102,15 +108,24 @@ impl Chain {
                 () = tokio::time::sleep(INTERVAL) => {}
             }
         }
+        if let Err(error) = self.conclude().await {
+            tracing::warn!(error = %error, trail = ?self.outbox, "audit entries wait");
+        }
     }
 
     /// Whether there may be more to do.
-    async fn round(&self) -> Result<bool, Error> {
+    async fn round(&self, prunes: bool) -> Result<bool, Error> {
         if self.step().await? > 0 {
             return Ok(true);
         }
         self.checkpoint().await?;
-        Ok(self.prune().await? > 0)
+        Ok(prunes && self.prune().await? > 0)
+    }
+
+    /// What is not signed when a server stops would wait for its next start.
+    async fn conclude(&self) -> Result<(), Error> {
+        while self.step().await? > 0 {}
+        self.sign(Duration::ZERO).await.map(drop)
     }
 }
 
@@ -129,8 +144,15 @@ async fn put(db: &impl ConnectionTrait, places: Vec<Value>) -> Result<(), DbErr>
     db.execute_raw(statement).await.map(drop)
 }
 
-fn loose() -> sea_orm::Select<log::Entity> {
-    log::Entity::find().filter(log::Column::Seq.is_null()).order_by_asc(log::Column::Id)
+/// What the chain has not taken yet, in an order that an index has on each
+/// engine, however much it is: that of ids, and on SQLite, whose planner finds
+/// these rows by their missing place, that in which they were written.
+fn loose(db: &impl ConnectionTrait) -> Select<log::Entity> {
+    let loose = log::Entity::find().filter(log::Column::Seq.is_null());
+    match db.get_database_backend() {
+        DatabaseBackend::Sqlite => loose.order_by_asc(Expr::cust("rowid")),
+        _ => loose.order_by_asc(log::Column::Id),
+    }
 }
 
 /// The hash of an entry in its place: SHA-256 over the hash before it and each

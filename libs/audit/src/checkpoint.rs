@@ -1,6 +1,8 @@
 //! Checkpoints: the end of the chain, signed and published. Who has kept one
 //! elsewhere can tell later whether the chain still goes through there.
 
+use std::time::Duration;
+
 use countersign_contracts::events::v1::AuditCheckpoint;
 use countersign_types::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder, Set, TryInsertResult};
@@ -20,6 +22,11 @@ impl Chain {
     /// # Errors
     /// [`Error`]; there is no checkpoint then.
     pub async fn checkpoint(&self) -> Result<bool, Error> {
+        self.sign(self.config.checkpoint_interval).await
+    }
+
+    /// The same, where the last one is at least so old.
+    pub(crate) async fn sign(&self, interval: Duration) -> Result<bool, Error> {
         let Some(key) = &self.key else { return Ok(false) };
         let now = self.outbox.clock().now();
         let last = last(self.outbox.db()).await?;
@@ -28,7 +35,7 @@ impl Chain {
             None => (end.seq > 0, true),
             Some(last) => {
                 let age = now.since(Timestamp::from_micros(last.create_time));
-                (end.seq > last.seq, age >= self.config.checkpoint_interval)
+                (end.seq > last.seq, age >= interval)
             }
         };
         if !(grown && due) {

@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
+use countersign_events::Outbox;
 use countersign_seal::{MasterKey, MasterKeys};
 use countersign_tokens::{SigningKey, VerificationKey};
-use countersign_types::Timestamp;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, Set};
 
-use crate::{Error, entity::key};
+use crate::{Action, Entry, Error, Outcome, Value, entity::key, record};
 
 /// Signs the checkpoints of one service's trail. Clones are the same key.
 #[derive(Clone)]
@@ -20,8 +20,9 @@ struct Keys {
 }
 
 impl AuditKey {
-    /// The key of the trail in `db`; the first one is made. Where several
-    /// replicas make one at once, all of them hold.
+    /// The key of the trail in the database of `outbox`; the first one is made,
+    /// and that is on record. Where several replicas make one at once, all of
+    /// them hold.
     ///
     /// One that does not open with any of `masters` is passed over, with a word in
     /// the log: it was changed, or sealed with a master key that is gone. A new
@@ -29,25 +30,31 @@ impl AuditKey {
     /// it has signed is still good for whoever has kept its public part.
     ///
     /// # Errors
-    /// [`Error::Database`], [`Error::Tokens`], [`Error::Seal`].
+    /// [`Error::Database`], [`Error::Unit`], [`Error::Tokens`], [`Error::Seal`].
     pub async fn open(
-        db: &impl ConnectionTrait,
+        outbox: &Outbox,
         masters: &MasterKeys,
         sealing: &MasterKey,
-        now: Timestamp,
     ) -> Result<Self, Error> {
+        let db = outbox.db();
         if let Some(known) = Self::known(db, masters).await? {
             return Ok(known);
         }
         let key = SigningKey::generate()?;
         let key_id = key.key_id().to_string();
+        let unit = outbox.begin().await?;
+        let entry = Entry::new(Action::KeyCreated, Outcome::Success)
+            .with("key_id", Value::Key(key_id.clone()))
+            .with("purpose", Value::Word("audit"));
+        record(&unit, &entry).await?;
         let row = key::ActiveModel {
-            create_time: Set(now.as_micros()),
+            create_time: Set(unit.now().as_micros()),
             paserk: Set(key.verification_key().paserk()),
             secret: Set(sealing.seal(&context(&key_id), &key.to_secret_bytes())?),
             key_id: Set(key_id),
         };
-        key::Entity::insert(row).exec_without_returning(db).await?;
+        key::Entity::insert(row).exec_without_returning(&*unit).await?;
+        unit.commit().await?;
         // Read again: another replica may have been first.
         Self::known(db, masters).await?.ok_or(Error::Statement)
     }

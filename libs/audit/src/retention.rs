@@ -27,9 +27,11 @@ impl Chain {
     /// nothing is deleted then, for it is evidence. [`Error::Database`].
     pub async fn prune(&self) -> Result<u64, Error> {
         let begins = begin(self.outbox.db()).await?;
-        let done = self.delete_below(begins.seq).await?;
-        if done > 0 {
-            return Ok(done);
+        if begins.seq > 0 {
+            let done = self.delete_below(begins.seq).await?;
+            if done > 0 {
+                return Ok(done);
+            }
         }
         match self.raise(&begins).await? {
             Some(seq) => self.delete_below(seq).await,

@@ -1,4 +1,4 @@
-//! The vocabulary of Countersign: ids, addresses, faults, traces and time.
+//! The vocabulary of Countersign: ids, addresses, texts, faults, traces and time.
 //!
 //! Every other crate speaks in these words. Nothing here does I/O, and nothing
 //! here knows of tokio, tonic or a database.
@@ -10,6 +10,7 @@ mod fault;
 mod id;
 mod private;
 mod tenant;
+mod text;
 mod trace;
 mod validate;
 
@@ -20,5 +21,6 @@ pub use fault::{Code, Fault, Violation};
 pub use id::{EventId, IdError, SessionId, UserId};
 pub use private::is_private;
 pub use tenant::{Tenant, TenantError};
+pub use text::{Broken, Checked, TextRules, is_unseen};
 pub use trace::{TraceParent, TraceParentError};
 pub use validate::{FieldPath, Validate};

@@ -9,6 +9,7 @@ mod export;
 mod login;
 mod refresh;
 mod sessions;
+mod signals;
 mod telling;
 
 use std::{mem, ops::Deref, sync::Arc};
@@ -37,6 +38,7 @@ use crate::{
     change::Change,
     convert,
     device::DeviceKey,
+    familiar::NetworkKey,
     issuer::Issuer,
     keys::KeyStore,
     meter::Meter,
@@ -61,6 +63,7 @@ pub(crate) struct Auth {
     pub(crate) people: People,
     pub(crate) throttle: Throttle,
     pub(crate) devices: DeviceKey,
+    pub(crate) networks: NetworkKey,
     pub(crate) issuer: Issuer,
     pub(crate) keys: KeyStore,
     pub(crate) revocations: Revocations,
@@ -124,9 +127,8 @@ impl AuthService for Api {
     async fn login(&self, call: PublicCall<LoginRequest>) -> Result<LoginResponse, Error> {
         let PublicCall { mut message, peer, .. } = call;
         let password = Password::new(mem::take(&mut message.password));
-        let label = mem::take(&mut message.device_label);
-        let device = &message.device_token;
-        let result = self.log_in(&message.email, password, label, device, &peer).await;
+        let LoginRequest { email, device_label, device_token, .. } = &message;
+        let result = self.log_in(email, password, device_label, device_token, &peer).await;
         self.meter.login(&result);
         result
     }

@@ -5,9 +5,12 @@ use countersign_contracts::auth::v1::{
 };
 use countersign_guard::AttributeKinds;
 use countersign_tokens::{AccountAttributes, AttributeValue};
-use countersign_types::Violation;
+use countersign_types::{Broken, TextRules, Violation};
 
 use crate::{Error, change::Change};
+
+/// Texts of attributes. How long they may be says the contract.
+const TEXT: TextRules = TextRules { max_graphemes: 256, max_bytes: 256, lines: false };
 
 /// The change that is asked for.
 ///
@@ -22,6 +25,12 @@ pub(crate) fn change(
     let (mut set, mut violations) = (AccountAttributes::default(), Vec::new());
     for (name, message) in attributes {
         let value = value(message);
+        if let Some(Err(broken)) = value {
+            let field = format!("attributes[\"{name}\"]");
+            violations.extend(broken.into_iter().map(|rule| rule.at(field.as_str())));
+            continue;
+        }
+        let value = value.and_then(Result::ok);
         let rule = match (declared.get(&name), &value) {
             (None, _) => Some("is not declared in token.attributes"),
             (Some(kind), Some(value)) if kind.fits(value) => None,
@@ -56,11 +65,15 @@ pub(crate) fn message(value: &AttributeValue) -> Message {
     Message { kind: Some(kind) }
 }
 
-fn value(message: Message) -> Option<AttributeValue> {
+/// `None` where there is none; texts in their normal form, or the rules that they break.
+fn value(message: Message) -> Option<Result<AttributeValue, Vec<Broken>>> {
     Some(match message.kind? {
-        Kind::StringValue(text) => AttributeValue::String(text),
-        Kind::LongValue(number) => AttributeValue::Long(number),
-        Kind::BoolValue(truth) => AttributeValue::Bool(truth),
-        Kind::StringSet(set) => AttributeValue::StringSet(set.values.into_iter().collect()),
+        Kind::StringValue(text) => TEXT.check(&text).map(AttributeValue::String),
+        Kind::LongValue(number) => Ok(AttributeValue::Long(number)),
+        Kind::BoolValue(truth) => Ok(AttributeValue::Bool(truth)),
+        Kind::StringSet(set) => {
+            let texts = set.values.iter().map(|text| TEXT.check(text));
+            texts.collect::<Result<_, _>>().map(AttributeValue::StringSet)
+        }
     })
 }

@@ -104,6 +104,9 @@ pub struct ThrottleConfig {
     pub overall_per_second: u32,
     /// Registrations per minute from one network, 1 to 100000; three minutes' worth may come at once.
     pub registrations_per_minute: u32,
+    /// So many accounts that fail from one network within ten minutes are told of as
+    /// credential stuffing (`CredentialStuffingSuspected`), 3 to 1000.
+    pub stuffing_accounts: u32,
     /// Accounts, networks and devices to remember, of each 1000 to 10000000. Whoever has
     /// to wait is not forgotten; of the others the least recent are.
     pub capacity: usize,
@@ -251,6 +254,7 @@ impl Default for ThrottleConfig {
             network_per_second: 0,
             overall_per_second: 0,
             registrations_per_minute: 60,
+            stuffing_accounts: 10,
             capacity: 50_000,
         }
     }

@@ -1,5 +1,7 @@
 //! Between rows and messages.
 
+use std::net::IpAddr;
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use countersign_contracts::{
     auth::v1::{self as contract, AccountStatus, KeyState, LoginResponse, RefreshResponse},
@@ -12,6 +14,7 @@ use crate::{
     Error, attributes, etag,
     issuer::Tokens,
     keys::{Key, State},
+    network::Surroundings,
     store::{
         account::{Account, Status},
         session::{self, Reason},
@@ -50,6 +53,11 @@ pub(crate) fn session(row: &session::Model, current: SessionId) -> contract::Ses
         last_active_time: at(row.last_active_time),
         expire_time: at(row.expire_time),
         current: row.id == current.as_uuid(),
+        network: row
+            .address
+            .parse()
+            .map(|address: IpAddr| Surroundings::from(address).to_string())
+            .unwrap_or_default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod convert;
 mod device;
 mod error;
 mod etag;
+mod familiar;
 mod filter;
 mod issuer;
 mod keys;
@@ -48,6 +49,7 @@ use sea_orm::DatabaseConnection;
 
 use api::{AccountOwner, Api, Auth, SessionOwner};
 use device::DeviceKey;
+use familiar::NetworkKey;
 use issuer::Issuer;
 use keys::{KeyStore, Periods};
 use meter::Meter;
@@ -126,6 +128,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let vault = people.vault();
     let refresh_key = RefreshKey::from_bytes(&*vault.secret(&db, issuer::REFRESH_KEY).await?);
     let device_key = vault.secret(&db, device::DEVICE_KEY).await?;
+    let network_key = vault.secret(&db, familiar::NETWORK_KEY).await?;
     let outbox = Outbox::new(db.clone(), clock.clone(), SOURCE);
     let registrar = admin::registrar(outbox.clone(), people.clone(), &config).await?;
 
@@ -145,11 +148,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let carries =
         Box::new(move |name: &str| reads.reads_attribute(name) || read_elsewhere.contains(name));
     let sealing = vault.master(&db).await?;
-    let audit_key = AuditKey::open(&db, vault.masters(), &sealing, clock.now()).await?;
+    let audit_key = AuditKey::open(&outbox, vault.masters(), &sealing).await?;
     let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
     let api = Api::new(Auth {
         throttle: Throttle::new(&config, clock.clone()),
         devices: DeviceKey::new(&device_key, config.throttle.device_lifetime),
+        networks: NetworkKey::new(&network_key),
         issuer: Issuer::new(
             store.clone(),
             refresh_key,

@@ -21,6 +21,20 @@ const REFRESHES: [&str; 6] = ["success", "invalid", "reused", "ended", "disabled
 pub(crate) struct Meter {
     logins: Counter<u64>,
     refreshes: Counter<u64>,
+    signals: Counter<u64>,
+}
+
+/// What somebody who watches should look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// A login with a device that the account did not know.
+    NewDevice,
+    /// A login from a network that it was not used from.
+    NewNetwork,
+    /// Many accounts failed from one network.
+    CredentialStuffing,
+    /// A session was ended because there were too many.
+    SessionLimit,
 }
 
 /// Measures how busy the threads are that hash.
@@ -68,6 +82,10 @@ impl Meter {
                 .u64_counter("countersign.auth.refreshes")
                 .with_description("refreshes by their outcome")
                 .build(),
+            signals: meter
+                .u64_counter("countersign.auth.signals")
+                .with_description("what somebody should look at, by its kind")
+                .build(),
         };
         // There from the start: an increase is seen from the first one on.
         for outcome in LOGINS {
@@ -81,6 +99,16 @@ impl Meter {
 
     pub(crate) fn login<T>(&self, result: &Result<T, Error>) {
         self.logins.add(1, &[outcome(result)]);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let word = match signal {
+            Signal::NewDevice => "new_device",
+            Signal::NewNetwork => "new_network",
+            Signal::CredentialStuffing => "credential_stuffing",
+            Signal::SessionLimit => "session_limit",
+        };
+        self.signals.add(1, &[KeyValue::new("kind", word)]);
     }
 
     pub(crate) fn refresh<T>(&self, result: &Result<T, Error>) {

@@ -10,6 +10,7 @@ pub(crate) mod credential;
 pub(crate) mod erasing;
 pub(crate) mod keeping;
 mod migration;
+pub(crate) mod network;
 pub(crate) mod refresh;
 pub(crate) mod revocation;
 pub(crate) mod session;

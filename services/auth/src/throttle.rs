@@ -19,31 +19,37 @@ mod books;
 mod counter;
 mod ledger;
 mod rate;
+mod stuffing;
 
 use std::hash::{BuildHasher, RandomState};
 
 use countersign_types::{Clock, Email};
 use parking_lot::Mutex;
 
-use self::books::{Books, Lane};
+use self::{
+    books::{Books, Lane},
+    stuffing::Stuffing,
+};
 use crate::{
     Config, Error,
     device::Device,
     network::{Network, Origin},
 };
 
-pub(crate) use self::attempt::Attempt;
+pub(crate) use self::{attempt::Attempt, stuffing::Suspicion};
 
 /// Counts attempts and says how long the next one has to wait.
 pub(crate) struct Throttle {
     clock: Clock,
     hash: RandomState,
     books: Mutex<Books>,
+    stuffing: Mutex<Stuffing>,
 }
 
 impl Throttle {
     pub(crate) fn new(config: &Config, clock: Clock) -> Self {
-        Self { clock, hash: RandomState::new(), books: Mutex::new(Books::new(config)) }
+        let stuffing = Mutex::new(Stuffing::new(config.throttle.stuffing_accounts));
+        Self { clock, hash: RandomState::new(), books: Mutex::new(Books::new(config)), stuffing }
     }
 
     /// Admits a login, or says when to come back. A refused attempt counts for
@@ -68,6 +74,12 @@ impl Throttle {
         books.enter(lane, now);
         drop(books);
         Ok(Attempt::new(self, lane, Origin { network, known: device.is_some() }))
+    }
+
+    /// A login failed: whether it is time to tell of the network that it came from.
+    pub(crate) fn suspect(&self, email: &Email, network: Network) -> Option<Suspicion> {
+        let (network, account) = (self.hash.hash_one(network), self.hash.hash_one(email.as_str()));
+        self.stuffing.lock().failed(network, account, self.clock.now())
     }
 
     /// Admits a registration.

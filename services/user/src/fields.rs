@@ -6,16 +6,14 @@
 //! handler runs; here stands what needs tables: Unicode, languages, zones.
 
 mod avatar;
-mod characters;
 mod locale;
 pub mod metadata;
-mod text;
 mod time_zone;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use countersign_contracts::user::v1::Profile;
-use countersign_types::Violation;
+use countersign_types::{Checked, TextRules};
 
 /// The changeable part of a profile, normalised. Empty means not set.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -36,17 +34,13 @@ pub enum TextField {
     TimeZone,
 }
 
-/// A broken rule, before it is known at which field.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// Id of the rule.
-    pub rule: &'static str,
-    /// What the rule asks for.
-    pub description: Cow<'static, str>,
-}
-
-/// The normalised value, or every rule that the text breaks.
-pub type Checked = Result<String, Vec<Broken>>;
+/// A person's name.
+pub const NAME: TextRules = TextRules { max_graphemes: 64, max_bytes: 1024, lines: false };
+/// A few words about a person.
+pub const BIO: TextRules = TextRules { max_graphemes: 1000, max_bytes: 16_384, lines: true };
+/// A value of the metadata.
+pub const METADATA_VALUE: TextRules =
+    TextRules { max_graphemes: 1024, max_bytes: 1024, lines: true };
 
 /// The name of the field that is no text.
 pub const METADATA: &str = "metadata";
@@ -100,24 +94,12 @@ impl TextField {
             return Ok(String::new());
         }
         match self {
-            Self::DisplayName | Self::GivenName | Self::FamilyName => text::NAME.check(text),
-            Self::Bio => text::BIO.check(text),
+            Self::DisplayName | Self::GivenName | Self::FamilyName => NAME.check(text),
+            Self::Bio => BIO.check(text),
             Self::AvatarUri => avatar::check(text),
             Self::Locale => locale::check(text),
             Self::TimeZone => time_zone::check(text),
         }
-    }
-}
-
-impl Broken {
-    /// A broken rule.
-    pub fn new(rule: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { rule, description: description.into() }
-    }
-
-    /// The same, at a field of the request.
-    pub fn at(self, field: impl Into<String>) -> Violation {
-        Violation::new(field, self.rule, self.description)
     }
 }
 

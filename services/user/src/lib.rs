@@ -91,8 +91,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     database::migrate::<Migrator>(&db).await?;
     let vault = Vault::open(&db, masters).await?;
     let sealing = vault.master(&db).await?;
-    let key = AuditKey::open(&db, vault.masters(), &sealing, clock.now()).await?;
     let outbox = Outbox::new(db, clock, SOURCE);
+    let key = AuditKey::open(&outbox, vault.masters(), &sealing).await?;
     let consumers = consumers::all(&outbox, config.consumer());
     for consumer in &consumers {
         bus.subscribe(consumer.clone());

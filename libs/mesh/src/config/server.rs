@@ -19,7 +19,7 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Address and port that answer health, and nothing else, without TLS: for probes that speak none, such as Kubernetes'. Unset: health is answered on `listen` alone.
     pub health_listen: Option<SocketAddr>,
-    /// Networks of proxies, in CIDR notation such as `10.0.0.0/8`, at most 64, that are believed when they say for whom they call. The throttle, policies and the audit trail then go by that address; the limits of connections and calls stay those of the connection. None by default: whoever is believed can make every call come from anywhere.
+    /// Networks of proxies, in CIDR notation such as `10.0.0.0/8`, at most 64, that are believed when they say for whom they call. The throttle, sessions and the audit trail then go by that address; the limits of connections and calls stay those of the connection. None by default: whoever is believed can make every call come from anywhere.
     pub trusted_proxies: Vec<Cidr>,
     /// The header in which they say so. A trusted proxy has to write it itself, or at least append to it; the other one is not looked at.
     pub proxy_header: ProxyHeader,

@@ -15,13 +15,19 @@ use countersign_events::Unit;
 use countersign_guard::Peer;
 use countersign_mesh::database;
 use countersign_tokens::AuthMethods;
-use countersign_types::{Email, SessionId, Tenant, Timestamp, UserId, Violation};
+use countersign_types::{
+    Broken, Email, SessionId, Tenant, TextRules, Timestamp, UserId, Violation,
+};
 use sea_orm::prelude::Uuid;
 
-use super::Auth;
+use super::{
+    Auth,
+    signals::{News, append_news, append_suspicion},
+};
 use crate::{
     Error, convert,
     device::Device,
+    meter::Signal,
     network::Origin,
     password::{Password, Verdict},
     store::{
@@ -30,30 +36,32 @@ use crate::{
         refresh::Grant,
         session::{self, Reason},
     },
+    throttle::Suspicion,
 };
 
-/// Characters of a device label, as in the contract.
-const LABEL_MAX: usize = 100;
+/// What a device may be called: as strict as the texts of a profile.
+const LABEL: TextRules = TextRules { max_graphemes: 100, max_bytes: 1_200, lines: false };
 
 impl Auth {
     pub(crate) async fn log_in(
         &self,
         email: &str,
         password: Password,
-        device_label: String,
+        device_label: &str,
         device_token: &str,
         peer: &Peer,
     ) -> Result<LoginResponse, Error> {
         let email = Email::parse(email).map_err(|rule| {
             Error::Invalid(vec![Violation::new("email", "email", rule.to_string())])
         })?;
+        let label = label(device_label, peer)?;
         let device = self.device(&email, device_token).await?;
         let attempt = self.throttle.admit(&email, peer.address.into(), device.as_ref());
         let attempt = attempt.inspect_err(|_| self.note_wait("login", peer))?;
         match self.verify(&email, password, attempt.origin(), peer).await {
             Ok(Some((account, renewal))) => {
-                let label = label(device_label, peer);
-                let start = || self.start(account, renewal.as_ref(), &label, peer);
+                let known = device.is_some();
+                let start = || self.start(account, renewal.as_ref(), &label, known, peer);
                 let started = database::retry(Error::is_conflict, start).await;
                 match &started {
                     Ok(_) => attempt.succeeded(),
@@ -101,7 +109,9 @@ impl Auth {
             }
             (found, _) => {
                 let account = found.as_ref().map(|account| (account.id, &account.tenant));
-                self.record_failure(account, LoginFailureReason::BadCredentials, peer).await?;
+                let suspicion = self.throttle.suspect(email, peer.address.into());
+                let reason = LoginFailureReason::BadCredentials;
+                self.record_failure(account, reason, suspicion, peer).await?;
                 Ok(None)
             }
         }
@@ -112,6 +122,7 @@ impl Auth {
         verified: UserId,
         renewal: Option<&Renewal>,
         label: &str,
+        known_device: bool,
         peer: &Peer,
     ) -> Result<LoginResponse, Error> {
         let unit = self.outbox.begin().await?;
@@ -127,8 +138,8 @@ impl Auth {
         };
         if let Some(refused) = refused {
             unit.rollback().await?;
-            let whose = Some((account.id, &account.tenant));
-            self.record_failure(whose, LoginFailureReason::NotActive, peer).await?;
+            let (whose, reason) = ((account.id, &account.tenant), LoginFailureReason::NotActive);
+            self.record_failure(Some(whose), reason, None, peer).await?;
             return Err(refused);
         }
         let surplus = self.make_room(&unit, &account, peer).await?;
@@ -137,8 +148,12 @@ impl Auth {
         if let Some(Renewal { old, new }) = renewal {
             credential::renew(&*unit, account.id, old, new.clone(), self.now()).await?;
         }
-        record_success(&unit, &row, &account, peer).await?;
+        let news = self.news(&unit, account.id, known_device, peer).await?;
+        record_success(&unit, &row, &account, news, peer).await?;
+        append_news(&unit, news, account.id, row.id.into()).await?;
         self.finish(unit, &surplus, Reason::Revoked).await?;
+        news.signals().for_each(|signal| self.meter.signal(signal));
+        surplus.iter().for_each(|_| self.meter.signal(Signal::SessionLimit));
         let grant = Grant {
             user: account.id,
             generation: row.generation,
@@ -193,16 +208,22 @@ impl Auth {
         &self,
         account: Option<(UserId, &Tenant)>,
         reason: LoginFailureReason,
+        suspicion: Option<Suspicion>,
         peer: &Peer,
     ) -> Result<(), Error> {
-        let record = || self.try_record_failure(account, reason, peer);
-        database::retry(Error::is_conflict, record).await
+        let record = || self.try_record_failure(account, reason, suspicion, peer);
+        database::retry(Error::is_conflict, record).await?;
+        if suspicion.is_some() {
+            self.meter.signal(Signal::CredentialStuffing);
+        }
+        Ok(())
     }
 
     async fn try_record_failure(
         &self,
         account: Option<(UserId, &Tenant)>,
         reason: LoginFailureReason,
+        suspicion: Option<Suspicion>,
         peer: &Peer,
     ) -> Result<(), Error> {
         let unit = self.outbox.begin().await?;
@@ -219,6 +240,9 @@ impl Auth {
         };
         // A flood of these must not hold up what somebody waits for.
         unit.append_bulk(Uuid::nil(), &event).await?;
+        if let Some(suspicion) = suspicion {
+            append_suspicion(&unit, suspicion, peer).await?;
+        }
         Ok(unit.commit().await?)
     }
 }
@@ -233,6 +257,7 @@ async fn record_success(
     unit: &Unit,
     row: &session::Model,
     account: &Account,
+    news: News,
     peer: &Peer,
 ) -> Result<(), Error> {
     let (user, session) = (UserId::from(row.user_id), SessionId::from(row.id));
@@ -242,7 +267,9 @@ async fn record_success(
         .account(user)
         .session(session)
         .tenant(account.tenant.clone())
-        .address(peer.address);
+        .address(peer.address)
+        .with("new_device", Value::Flag(news.device))
+        .with("new_network", Value::Flag(news.network));
     countersign_audit::record(unit, &entry).await?;
     let event = LoginSucceeded { user_id: user.to_string(), session_id: session.to_string() };
     // The only event of its kind in a session: there is no order to keep.
@@ -250,17 +277,22 @@ async fn record_success(
     Ok(())
 }
 
-/// The label that was given, else what the client calls itself; in neither
-/// anything that would disturb a list on a screen.
-fn label(given: String, peer: &Peer) -> String {
-    let label =
-        if given.trim().is_empty() { peer.user_agent.clone().unwrap_or_default() } else { given };
-    label.trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)).take(LABEL_MAX).collect()
-}
-
-/// The controls of the Unicode bidirectional algorithm (UAX #9, section 2).
-const fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The label that was given, in its normal form, else what the client calls
+/// itself.
+///
+/// # Errors
+/// [`Error::Invalid`] with every rule that a given label breaks.
+fn label(given: &str, peer: &Peer) -> Result<String, Error> {
+    let at_label = |broken: Vec<Broken>| {
+        Error::Invalid(broken.into_iter().map(|rule| rule.at("device_label")).collect())
+    };
+    let label = LABEL.check(given).map_err(at_label)?;
+    if !label.is_empty() {
+        return Ok(label);
+    }
+    let agent: String =
+        peer.user_agent.iter().flat_map(|agent| agent.chars()).take(LABEL.max_graphemes).collect();
+    Ok(LABEL.check(&agent).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -268,12 +300,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_what_was_given_else_the_user_agent_and_fit_for_a_screen() {
+    fn a_label_is_what_was_given_else_the_user_agent() {
         let peer = Peer { user_agent: Some("grpcurl/1.9".to_owned()), ..Peer::default() };
-        assert_eq!(label("Ada's laptop".to_owned(), &peer), "Ada's laptop");
-        assert_eq!(label("  ".to_owned(), &peer), "grpcurl/1.9");
-        assert_eq!(label(" a\u{202e}b\u{7}c\n".to_owned(), &peer), "abc");
-        assert_eq!(label("ä".repeat(300), &peer).chars().count(), LABEL_MAX);
-        assert_eq!(label(String::new(), &Peer::default()), "");
+        assert_eq!(label(" Ada\u{308}s laptop ", &peer).unwrap(), "Ad\u{e4}s laptop");
+        assert_eq!(label("  ", &peer).unwrap(), "grpcurl/1.9");
+        assert_eq!(label("", &Peer::default()).unwrap(), "");
+        let long = Peer { user_agent: Some("x".repeat(256)), ..Peer::default() };
+        assert_eq!(label("", &long).unwrap().len(), 100);
+        for bad in ["a\u{202e}b", "a\u{7}", "a\nb", "a\u{200b}"] {
+            assert!(matches!(label(bad, &peer), Err(Error::Invalid(_))), "{bad:?}");
+        }
     }
 }

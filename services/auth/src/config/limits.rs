@@ -76,6 +76,7 @@ impl ThrottleConfig {
         within("throttle.network_per_second", self.network_per_second, 0..=100_000)?;
         within("throttle.overall_per_second", self.overall_per_second, 0..=100_000)?;
         within("throttle.registrations_per_minute", self.registrations_per_minute, 1..=100_000)?;
+        within("throttle.stuffing_accounts", self.stuffing_accounts, 3..=1_000)?;
         within("throttle.capacity", self.capacity, 1_000..=10_000_000)
     }
 }

@@ -14,7 +14,7 @@ use sea_orm::{
 
 use super::{
     account::{self, Account, ActiveModel, Column, Entity, Status},
-    credential, session,
+    credential, network, session,
 };
 use crate::{Error, filter::Term, people::People};
 
@@ -132,6 +132,7 @@ pub(crate) async fn has_other_administrator(
 pub(super) async fn forget(db: &impl ConnectionTrait, id: UserId) -> Result<(), Error> {
     credential::Entity::delete_by_id(id.as_uuid()).exec(db).await?;
     Vault::destroy(db, id).await?;
+    network::forget(db, id).await?;
     session::Entity::update_many()
         .col_expr(session::Column::DeviceLabel, Expr::value(""))
         .col_expr(session::Column::Address, Expr::value(""))

@@ -8,7 +8,7 @@ use sea_orm_migration::{
     sea_query::{ColumnDef, ForeignKey, ForeignKeyAction, Index, IntoIden, Table},
 };
 
-use super::{account, credential, session, signing_key};
+use super::{account, credential, network, session, signing_key};
 
 /// All steps: the tables of events, of the audit trail and of the probe, and our own.
 pub struct Migrator;
@@ -24,6 +24,7 @@ impl MigratorTrait for Migrator {
         steps.push(Box::new(AuthenticationMethods));
         steps.extend(countersign_vault::migrations());
         steps.push(Box::new(Sealed));
+        steps.push(Box::new(Networks));
         steps.extend(countersign_mesh::database::migrations());
         steps
     }
@@ -192,6 +193,33 @@ impl MigrationTrait for Sealed {
         let anybody = Statement::from_string(manager.get_database_backend(), anybody);
         let is_empty = db.query_one_raw(anybody).await?.is_none();
         countersign_vault::begins_sealed(manager, is_empty).await
+    }
+}
+
+struct Networks;
+
+impl MigrationName for Networks {
+    fn name(&self) -> &'static str {
+        "auth_000007_networks"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Networks {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use network::Column as Network;
+        let networks = Table::create()
+            .table(network::Entity)
+            .col(uuid(Network::AccountId))
+            .col(blob(Network::Mark))
+            .col(big_integer(Network::LastTime))
+            .primary_key(Index::create().col(Network::AccountId).col(Network::Mark))
+            .take();
+        manager.create_table(networks).await
     }
 }
 

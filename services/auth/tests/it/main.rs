@@ -15,5 +15,6 @@ mod keys;
 mod lifetimes;
 mod refresh;
 mod sessions;
+mod signals;
 mod stage;
 mod starts;

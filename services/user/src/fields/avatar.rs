@@ -1,11 +1,7 @@
 //! Addresses of pictures. They are stored and shown, never fetched from here.
 
+use countersign_types::{Broken, Checked, is_unseen};
 use url::Url;
-
-use super::{
-    Broken, Checked,
-    characters::{is_bidi_control, is_hidden, is_unassigned},
-};
 
 /// Bytes in the normalised form, where other letters are percent-encoded.
 const MAX_BYTES: usize = 2048;
@@ -16,13 +12,7 @@ const MAX_BYTES: usize = 2048;
 /// plainly, to run a script (`javascript:`) or to read from itself (`data:`).
 pub fn check(text: &str) -> Checked {
     // The URL standard drops white space and control characters in silence.
-    let unfit = |c: char| {
-        c.is_control()
-            || c.is_whitespace()
-            || is_bidi_control(c)
-            || is_hidden(c)
-            || is_unassigned(c)
-    };
+    let unfit = |c: char| c.is_control() || c.is_whitespace() || is_unseen(c);
     if text.contains(unfit) {
         let rule = "must not contain white space, control or invisible characters";
         return Err(vec![Broken::new("uri.characters", rule)]);

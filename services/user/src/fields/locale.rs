@@ -2,7 +2,7 @@
 
 use oxilangtag::LanguageTag;
 
-use super::{Broken, Checked};
+use countersign_types::{Broken, Checked};
 
 /// The tag with its subtags in canonical case, such as `de-Latn-AT`.
 ///

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use countersign_types::Violation;
+use countersign_types::{Broken, Violation};
 
-use super::{Broken, text};
+use super::METADATA_VALUE;
 
 /// How many entries one profile holds.
 pub const MAX_ENTRIES: usize = 64;
@@ -31,7 +31,7 @@ pub fn check<'a>(
             let rule = "must have a key of at most 63 of the characters a-z 0-9 _ . - that begins with a letter";
             violations.push(Broken::new("metadata.key", rule).at(&path));
         }
-        match text::METADATA_VALUE.check(value) {
+        match METADATA_VALUE.check(value) {
             Ok(value) => {
                 checked.insert(key.clone(), value);
             }

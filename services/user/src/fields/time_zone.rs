@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 
-use super::{Broken, Checked};
+use countersign_types::{Broken, Checked};
 
 /// The name, if the database that this program was built with has it.
 pub fn check(text: &str) -> Checked {

@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+const NAME: TextRules = TextRules { max_graphemes: 64, max_bytes: 1024, lines: false };
+const BIO: TextRules = TextRules { max_graphemes: 1000, max_bytes: 16_384, lines: true };
+const METADATA_VALUE: TextRules = TextRules { max_graphemes: 1024, max_bytes: 1024, lines: true };
+
 fn rules_broken(rules: &TextRules, text: &str) -> Vec<&'static str> {
     rules.check(text).err().into_iter().flatten().map(|broken| broken.rule).collect()
 }

@@ -5,7 +5,7 @@
 use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
 
 /// C0, C1, and the separators that break lines without being control characters.
-pub fn is_control(c: char) -> bool {
+pub(super) fn is_control(c: char) -> bool {
     matches!(
         c.general_category(),
         GeneralCategory::Control
@@ -15,14 +15,14 @@ pub fn is_control(c: char) -> bool {
 }
 
 /// The property `Bidi_Control` (UAX #9): marks, embeddings, overrides, isolates.
-pub const fn is_bidi_control(c: char) -> bool {
+pub(super) const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Shows nothing, or nothing certain, whatever stands beside it: default
 /// ignorable characters, other format characters and blanks that are no white
 /// space. Joiners, selectors and bidirectional controls have rules of their own.
-pub fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     if is_joiner(c) || is_selector(c) || is_bidi_control(c) {
         return false;
     }
@@ -33,27 +33,27 @@ pub fn is_hidden(c: char) -> bool {
 
 /// Has no meaning that two sides could agree on: private use, and what Unicode
 /// has not assigned, noncharacters included.
-pub fn is_unassigned(c: char) -> bool {
+pub(super) fn is_unassigned(c: char) -> bool {
     let category = c.general_category();
     matches!(category, GeneralCategory::PrivateUse | GeneralCategory::Unassigned)
         && !is_default_ignorable(c)
 }
 
 /// Zero-width joiner and non-joiner: emoji, Persian and Indic scripts need them.
-pub const fn is_joiner(c: char) -> bool {
+pub(super) const fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// Variation selectors that people type, though rarely knowing: of emoji (15 and
 /// 16) and of ideographs (17 to 256). All others are hidden characters.
-pub const fn is_selector(c: char) -> bool {
+pub(super) const fn is_selector(c: char) -> bool {
     matches!(c, '\u{fe0e}' | '\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Whether a selector has something to select: an emoji before it, which a digit
 /// is only within a keycap (UTS #51), or an ideograph with variants that names
 /// are written with (UTS #37).
-pub fn selects(before: Option<char>, selector: char, after: Option<char>) -> bool {
+pub(super) fn selects(before: Option<char>, selector: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     if matches!(selector, '\u{fe0e}' | '\u{fe0f}') {
         return before.is_emoji_char() && (!before.is_ascii() || after == Some('\u{20e3}'));
@@ -62,7 +62,7 @@ pub fn selects(before: Option<char>, selector: char, after: Option<char>) -> boo
 }
 
 /// Stands on the character before it and takes no room of its own.
-pub fn is_mark(c: char) -> bool {
+pub(super) fn is_mark(c: char) -> bool {
     let category = c.general_category();
     matches!(category, GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
 }

@@ -4,34 +4,53 @@
 //! something: Unicode Technical Reports #36 and #39, and CVE-2021-42574
 //! ("Trojan Source") for the bidirectional controls.
 
+mod characters;
+
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{
-    Broken, Checked,
-    characters::{
-        is_bidi_control, is_control, is_hidden, is_joiner, is_mark, is_selector, is_unassigned,
-        selects,
-    },
+use crate::Violation;
+use characters::{
+    is_bidi_control, is_control, is_hidden, is_joiner, is_mark, is_selector, is_unassigned, selects,
 };
 
 /// The rules of one kind of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextRules {
     /// User-perceived characters (UAX #29).
-    max_graphemes: usize,
+    pub max_graphemes: usize,
     /// Bytes after normalisation, which can lengthen a text.
-    max_bytes: usize,
+    pub max_bytes: usize,
     /// Whether line feeds are part of it.
-    lines: bool,
+    pub lines: bool,
 }
 
-/// A person's name.
-pub const NAME: TextRules = TextRules { max_graphemes: 64, max_bytes: 1024, lines: false };
-/// A few words about a person.
-pub const BIO: TextRules = TextRules { max_graphemes: 1000, max_bytes: 16_384, lines: true };
-/// A value of the metadata.
-pub const METADATA_VALUE: TextRules =
-    TextRules { max_graphemes: 1024, max_bytes: 1024, lines: true };
+/// A broken rule, before it is known at which field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Id of the rule.
+    pub rule: &'static str,
+    /// What the rule asks for.
+    pub description: Cow<'static, str>,
+}
+
+/// The normalised value, or every rule that the text breaks.
+pub type Checked = Result<String, Vec<Broken>>;
+
+impl Broken {
+    /// A broken rule.
+    pub fn new(rule: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { rule, description: description.into() }
+    }
+
+    /// The same, at a field of the request.
+    #[must_use]
+    pub fn at(self, field: impl Into<String>) -> Violation {
+        Violation::new(field, self.rule, self.description)
+    }
+}
 
 /// Written languages stack at most five marks on a letter; what stacks more
 /// covers the lines around it.
@@ -47,7 +66,10 @@ const TAG_FLAGS: [&str; 3] = [
 
 impl TextRules {
     /// The text in normal form NFC, without white space at its ends and with
-    /// line feeds as its only line breaks; or every rule that it breaks.
+    /// line feeds as its only line breaks.
+    ///
+    /// # Errors
+    /// Every rule that it breaks.
     pub fn check(&self, text: &str) -> Checked {
         let unix = text.replace("\r\n", "\n");
         let normal: String = unix.trim().nfc().collect();
@@ -94,6 +116,13 @@ impl TextRules {
     }
 }
 
+/// Whether a character shows nothing, or nothing certain: bidirectional
+/// controls, hidden characters, and what Unicode has not assigned.
+#[must_use]
+pub fn is_unseen(c: char) -> bool {
+    is_bidi_control(c) || is_hidden(c) || is_unassigned(c)
+}
+
 /// A joiner that does not stand between two characters joins nothing and
 /// only makes two equal-looking texts differ. After a mark it may end a word,
 /// as it does in Malayalam.
@@ -138,5 +167,4 @@ fn has_mark_pile(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "text_tests.rs"]
 mod tests;
