@@ -79,7 +79,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let relay = Relay::new(outbox.clone(), bus, config.relay());
     let chain = Chain::new(outbox.clone());
     let (denied, denials) = Denials::new(outbox.clone());
-    let guard = guard.with_resolver("Profile", ProfileOwner(outbox.db().clone())).record(denied);
+    let owner = ProfileOwner::new(outbox.db().clone());
+    let guard = guard.with_resolver("Profile", owner).record(denied);
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
     let part = Part::new("user")
