@@ -95,8 +95,8 @@ fuzz: ## throw CASES random tokens, messages and policies at what reads them, fo
 	FUZZ_CASES=$(CASES) $(CARGO) test --workspace --test it -- fuzz:: differential::
 
 .PHONY: bench-guard
-bench-guard: ## measure each step of the guard against its goals
-	$(CARGO) bench --package countersign-guard --bench guard
+bench-guard: ## measure each step of the guard against its goals, or ONLY="steps decisions loading calls"
+	$(CARGO) bench --package countersign-guard --bench guard -- $(ONLY)
 
 .PHONY: prove
 prove: build $(SOLVER) ## prove the properties of the shipped policies, for every request there can be

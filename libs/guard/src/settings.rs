@@ -16,7 +16,7 @@ pub struct Settings {
     pub environment: String,
     /// How far the clocks of issuer and guard may lie apart.
     pub leeway: Duration,
-    /// Verified tokens that are remembered; each takes about 2 KiB.
+    /// Verified tokens that are remembered; each takes about 3 KiB, with its last permits.
     pub cache_capacity: u64,
     /// Octets of the longest message that a guarded service decodes.
     pub max_message_bytes: usize,

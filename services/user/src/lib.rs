@@ -100,7 +100,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let relay = Relay::new(outbox.clone(), bus, config.relay());
     let (trail, denied, asides) = Trail::new(outbox.clone(), &audit);
     let chain = Chain::new(outbox.clone(), audit, Some(key));
-    let guard = guard.with_resolver("Profile", ProfileOwner(outbox.db().clone())).record(denied);
+    let owner = ProfileOwner::new(outbox.db().clone());
+    let guard = guard.with_resolver("Profile", owner).record(denied);
     let decides = guard.clone();
     let probe = Probe::new("user", outbox.db().clone(), move || decides.is_ready());
     let api = Api { outbox, vault, accounts: Accounts::new(accounts), trail };

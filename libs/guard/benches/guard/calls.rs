@@ -29,7 +29,7 @@ use tower::Service;
 
 use crate::{
     at_least,
-    clock::median,
+    clock::{median, process},
     stage::{Get, Stage},
     told,
 };
@@ -40,13 +40,28 @@ const CALLERS: usize = 32;
 const MANY: usize = 64;
 /// Many short rounds: what others do on the machine hits neighbours alike.
 const ROUNDS: usize = 40;
-const ROUND: Duration = Duration::from_millis(200);
+const ROUND: Duration = Duration::from_millis(250);
 
 /// Who calls, about one thing after the other.
 #[derive(Clone)]
 struct Person {
     bearer: MetadataValue<Ascii>,
     ids: Vec<String>,
+}
+
+/// What one server has done in a round.
+struct Load {
+    /// Calls that were answered in a second.
+    rate: f64,
+    /// Seconds of a processor for each, of the client and the server together.
+    cost: f64,
+}
+
+/// What a server can do, as a part of what the one without a guard can.
+#[derive(Default)]
+struct Rounds {
+    rates: Vec<f64>,
+    costs: Vec<f64>,
 }
 
 /// As tonic generates it, for one method.
@@ -113,27 +128,34 @@ pub fn measure() {
         (0..CALLERS).map(person).collect()
     };
     let (few, many) = (people(1), people(MANY));
-    let (mut bare, mut guarded) = (Vec::new(), Vec::new());
-    let (mut remembered, mut evaluated) = (Vec::new(), Vec::new());
+    let mut without = [Vec::new(), Vec::new()];
+    let (mut known, mut new) = (Rounds::default(), Rounds::default());
     runtime.block_on(async {
-        let with = listen(stage.guard.protect(Bench { guarded: true })).await;
-        let without = listen(Bench { guarded: false }).await;
+        let guarded = listen(stage.guard.protect(Bench { guarded: true })).await;
+        let bare = listen(Bench { guarded: false }).await;
         for _ in 0..ROUNDS {
-            let first = load(without, &few).await;
-            let known = load(with, &few).await;
-            let second = load(without, &few).await;
-            let new = load(with, &many).await;
-            let third = load(without, &few).await;
-            remembered.push(2.0 * known / (first + second));
-            evaluated.push(2.0 * new / (second + third));
-            bare.push(second);
-            guarded.push(known);
+            let before = load(bare, &few).await;
+            known.add(load(guarded, &few).await, &before);
+            new.add(load(guarded, &many).await, &before);
+            without[0].push(before.rate);
+            without[1].push(before.cost * 1e6);
         }
     });
-    told("calls without the guard", median(bare), "1/s");
-    told("calls with the guard, 500 policies", median(guarded), "1/s");
-    at_least("calls with / without", median(remembered), "x", 0.85);
-    at_least("calls with / without, every one evaluated", median(evaluated), "x", 0.85);
+    let [rate, cost] = without.map(median);
+    told("calls without the guard", rate, "1/s");
+    told("calls without the guard, processor time of each", cost, "us");
+    at_least("calls with / without", median(known.rates), "x", 0.85);
+    at_least("calls, processor time without / with", median(known.costs), "x", 0.85);
+    at_least("calls with / without, every one evaluated", median(new.rates), "x", 0.85);
+    let costs = median(new.costs);
+    at_least("calls, processor time, every one evaluated", costs, "x", 0.85);
+}
+
+impl Rounds {
+    fn add(&mut self, with: Load, without: &Load) {
+        self.rates.push(with.rate / without.rate);
+        self.costs.push(without.cost / with.cost);
+    }
 }
 
 async fn listen<S>(service: S) -> SocketAddr
@@ -153,15 +175,15 @@ where
     address
 }
 
-/// Calls that were answered in a second.
-async fn load(address: SocketAddr, people: &[Person]) -> f64 {
+/// A round of calls.
+async fn load(address: SocketAddr, people: &[Person]) -> Load {
     let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut channels = Vec::new();
     for _ in 0..CONNECTIONS {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         channels.push(endpoint.connect().await.unwrap());
     }
-    let began = Instant::now();
+    let (began, had) = (Instant::now(), process());
     let callers: Vec<_> = channels
         .iter()
         .cycle()
@@ -185,7 +207,8 @@ async fn load(address: SocketAddr, people: &[Person]) -> f64 {
     for caller in callers {
         caller.await.unwrap();
     }
-    count.load(Relaxed) as f64 / began.elapsed().as_secs_f64()
+    let (calls, seconds) = (count.load(Relaxed) as f64, began.elapsed().as_secs_f64());
+    Load { rate: calls / seconds, cost: (process() - had) / calls }
 }
 
 async fn call(channel: Channel, bearer: &MetadataValue<Ascii>, id: &str) {

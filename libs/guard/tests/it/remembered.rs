@@ -167,7 +167,7 @@ fn policies() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(crate::fuzz::cases(24))]
+    #![proptest_config(crate::fuzz::cases(16))]
 
     #[test]
     fn a_guard_that_remembers_answers_like_one_that_does_not(
@@ -221,6 +221,6 @@ async fn nothing_of_a_permit_outlives_what_it_was_given_for() {
     assert!(pair.call(GET, true, "lamp").await.iter().all(Result::is_ok));
     pair.wait(60);
     assert!(denied(pair.call(RECENT, true, "").await), "the session is too old");
-    pair.reload("").await;
-    assert!(denied(pair.call(GET, true, "lamp").await), "no policy permits it any more");
+    pair.reload(&permits.replace("owner == principal", "size > 100")).await;
+    assert!(denied(pair.call(GET, true, "lamp").await), "other policies are in force");
 }

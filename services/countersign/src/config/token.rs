@@ -35,7 +35,7 @@ pub struct TokenConfig {
     pub attributes: Vec<String>,
     /// Those of them that policies of other services read. Access tokens carry these, and what the policies of the auth service read.
     pub attributes_elsewhere: Vec<String>,
-    /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 2 KiB once it is seen.
+    /// How many verified tokens the guard remembers, 100 to 10000000; each takes about 3 KiB once it is seen.
     pub cache_capacity: u32,
     /// How many tokens that do not hold are verified for one peer (an IPv4 address or an IPv6 /64) in a second, four times as many at once, 1 to 10000; its further new tokens are answered RESOURCE_EXHAUSTED. 0 sets no limit: for servers behind a proxy, to which all calls come from one address.
     pub bad_tokens_per_second: u32,
