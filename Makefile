@@ -98,6 +98,10 @@ fuzz: ## throw CASES random tokens, messages and policies at what reads them, fo
 bench-guard: ## measure each step of the guard against its goals, or ONLY="steps decisions loading calls"
 	$(CARGO) bench --package countersign-guard --bench guard -- $(ONLY)
 
+.PHONY: bench-mesh
+bench-mesh: ## measure what a call costs with each part of the mesh, against bare tonic
+	$(CARGO) bench --package countersign-mesh --bench mesh
+
 .PHONY: prove
 prove: build $(SOLVER) ## prove the properties of the shipped policies, for every request there can be
 	@mkdir -p $(PROVE_TARGET) && $(BINARY) policy schema >$(PROVE_SCHEMA)
