@@ -16,7 +16,7 @@ fn masters() -> MasterKeys {
 /// what differs is what it is bound to.
 fn same_bytes(key: &DataKey, user: UserId, version: i64) -> Result<DataKey, Error> {
     let masters = masters();
-    let wrapped = key.wrap(&masters, &masters.ids()[0])?;
+    let wrapped = key.wrap(&masters, &masters.latest()?.id())?;
     DataKey::unwrap(&masters, user, version, &wrapped)
 }
 
