@@ -52,9 +52,14 @@ struct Pair {
     folder: TempDir,
     things: Changing,
     places: [Place; 2],
-    /// The tokens of the owner and of an administrator.
-    tokens: [String; 2],
-    people: [UserId; 2],
+    owner: Person,
+    /// An administrator.
+    other: Person,
+}
+
+struct Person {
+    id: UserId,
+    token: String,
 }
 
 impl Resolver for Changing {
@@ -96,19 +101,23 @@ impl Pair {
             roles: vec!["admin".to_owned()],
             ..claims.clone()
         };
-        let people = [claims.subject, admin.subject];
-        let tokens = [signed(&claims), signed(&admin)];
-        let pair = Self { folder, things, places, tokens, people };
+        let [owner, other] =
+            [claims, admin].map(|claims| Person { id: claims.subject, token: signed(&claims) });
+        let pair = Self { folder, things, places, owner, other };
         pair.change(true, 7, true, "a thing");
         pair
     }
 
     fn change(&self, owner: bool, size: i64, open: bool, label: &str) {
-        *self.things.0.lock().unwrap() = Attributes::owner(self.people[usize::from(!owner)])
+        *self.things.0.lock().unwrap() = Attributes::owner(self.person(owner).id)
             .set("size", Value::Long(size))
             .set("tags", Value::StringSet(vec!["red".to_owned()]))
             .set("label", Value::String(label.to_owned()))
             .set("open", Value::Bool(open));
+    }
+
+    const fn person(&self, owner: bool) -> &Person {
+        if owner { &self.owner } else { &self.other }
     }
 
     fn wait(&self, seconds: u64) {
@@ -127,7 +136,7 @@ impl Pair {
     /// What both answer, the one that remembers first: the policies that permit,
     /// or why it is refused.
     async fn call(&self, rpc: &str, owner: bool, id: &str) -> [Result<Vec<String>, String>; 2] {
-        let token = &self.tokens[usize::from(!owner)];
+        let token = &self.person(owner).token;
         let mut answers = Vec::new();
         for place in &self.places {
             answers.push(match place.world.call(rpc, token, id).await {
