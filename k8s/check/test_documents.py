@@ -17,8 +17,8 @@ SETTING = r"`((?:server|token|database|bus|keys|auth|user|log|telemetry)\.[a-z_.
 
 class Operations(unittest.TestCase):
     def test_every_command_is_one(self):
-        named = re.findall(r"k8s/operate\.sh ([a-z]+ [a-z]+)", PAGE)
-        named += re.findall(r"/usr/bin/countersign ([a-z]+ [a-z]+)", PAGE)
+        named = re.findall(r"k8s/operate\.sh ([a-z]+ [a-z-]+)", PAGE)
+        named += re.findall(r"/usr/bin/countersign ([a-z]+ [a-z-]+)", PAGE)
         self.assertGreater(len(named), 5)
         for words in named:
             with self.subTest(command=words):

@@ -5,24 +5,24 @@
 use std::sync::Arc;
 
 use countersign_audit::{Action, Entry, Outcome, Value, reseal_keys};
-use countersign_contracts::{
-    auth::v1::RegisterRequest,
-    events::v1::{TokensOutdated, UserDeleted},
-};
+use countersign_contracts::auth::v1::RegisterRequest;
 use countersign_events::{Outbox, Unit};
 use countersign_seal::{MasterKey, MasterKeys};
 use countersign_types::{Clock, Tenant, Timestamp, UserId, Validate};
 use countersign_vault::Tell;
-use sea_orm::{DatabaseConnection, prelude::Uuid};
+use sea_orm::DatabaseConnection;
 
 use crate::{
-    Config, Error, SOURCE, convert,
+    Config, Error, SOURCE, erasure,
     keys::{self, Announced, Life},
     password::{Hasher, HashingPool, Password, Pepper, Policy},
     people::People,
     registrar::{Made, Registrar, Wish},
     secrets,
-    store::{erasing, keeping, signing_key},
+    store::{
+        erasing::{self, Which},
+        keeping, signing_key,
+    },
 };
 
 /// The service's database with its keys, for an operator.
@@ -103,20 +103,7 @@ impl Keeper {
     /// # Errors
     /// [`Error::Database`].
     pub async fn erase(&self, user: UserId) -> Result<bool, Error> {
-        let unit = self.outbox.begin().await?;
-        let Some(epoch) = erasing::erase(&*unit, user, unit.now()).await? else {
-            unit.rollback().await?;
-            return Ok(false);
-        };
-        let user_id = user.to_string();
-        let delete_time = Some(convert::time(unit.now()));
-        let deleted = UserDeleted { user_id: user_id.clone(), delete_time };
-        unit.append(user.as_uuid(), &deleted).await?;
-        unit.append(Uuid::nil(), &TokensOutdated { user_id, account_epoch: epoch }).await?;
-        let entry = Entry::new(Action::UserDeleted, Outcome::Success).subject(user);
-        countersign_audit::record(&unit, &entry.with("epoch", Value::Number(epoch))).await?;
-        unit.commit().await?;
-        Ok(true)
+        erasure::erase(&self.outbox, user, Which::Any).await
     }
 
     /// Seals what a former release has left in the clear. False: nothing was to do.

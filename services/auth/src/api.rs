@@ -279,7 +279,8 @@ impl AccountService for Api {
         call: Call<DeleteAccountRequest>,
     ) -> Result<DeleteAccountResponse, Error> {
         let Call { message, permit, peer, .. } = call;
-        let account = self.change(&permit, &peer, &Change::Delete, &message.etag).await?;
+        let delete = Change::Delete(self.config.deletion.waiting_time);
+        let account = self.change(&permit, &peer, &delete, &message.etag).await?;
         Ok(DeleteAccountResponse { account: Some(account) })
     }
 }

@@ -1,7 +1,7 @@
 //! What an administrator can do to an account, and what becomes of it. Knows
 //! neither database nor caller.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use countersign_audit::{Action, Entry, Outcome, Value};
 use countersign_tokens::AccountAttributes;
@@ -31,8 +31,8 @@ pub(crate) enum Change {
     Disable,
     /// Lets it log in again.
     Enable,
-    /// Leaves nothing of it but its id.
-    Delete,
+    /// Leaves nothing of it but its id, once it has waited for so long.
+    Delete(Duration),
 }
 
 impl Change {
@@ -45,7 +45,7 @@ impl Change {
     pub(crate) fn apply(&self, before: &Account, now: Timestamp) -> Result<Account, Error> {
         let to = |status| Account { status, ..before.clone() };
         match (self, before.status) {
-            (Self::Delete, Status::Deleted) => Ok(before.clone()),
+            (Self::Delete(_), Status::Deleted) => Ok(before.clone()),
             (_, Status::Deleted) => Err(Error::AccountDeleted),
             (Self::Roles { add, remove }, _) => {
                 Ok(Account { roles: roles(&before.roles, add, remove)?, ..before.clone() })
@@ -55,9 +55,15 @@ impl Change {
                 Ok(Account { attributes, ..before.clone() })
             }
             (Self::Disable | Self::Enable, Status::Pending) => Err(Error::AccountPending),
+            // Whoever is to go is out already.
+            (Self::Disable, Status::Deleting) => Ok(before.clone()),
             (Self::Disable, _) => Ok(to(Status::Disabled)),
-            (Self::Enable, _) => Ok(to(Status::Active)),
-            (Self::Delete, _) => Ok(Account {
+            (Self::Enable, _) => Ok(Account { delete_time: None, ..to(Status::Active) }),
+            (Self::Delete(wait), Status::Deleting) if !wait.is_zero() => Ok(before.clone()),
+            (Self::Delete(wait), _) if !wait.is_zero() => {
+                Ok(Account { delete_time: Some(now.plus(*wait)), ..to(Status::Deleting) })
+            }
+            (Self::Delete(_), _) => Ok(Account {
                 email: None,
                 damage: None,
                 roles: Vec::new(),
@@ -78,7 +84,10 @@ impl Change {
                 .with("attributes", Value::Names(changed(before, after))),
             Self::Disable => Entry::new(Action::UserArchived, Outcome::Success),
             Self::Enable => Entry::new(Action::UserActivated, Outcome::Success),
-            Self::Delete => Entry::new(Action::UserDeleted, Outcome::Success),
+            Self::Delete(_) if after.status == Status::Deleting => {
+                Entry::new(Action::UserArchived, Outcome::Success)
+            }
+            Self::Delete(_) => Entry::new(Action::UserDeleted, Outcome::Success),
         };
         entry.with("epoch", Value::Number(after.epoch))
     }
@@ -166,15 +175,20 @@ mod tests {
 
     #[test]
     fn an_account_goes_from_state_to_state_or_is_told_why_not() {
-        use Status::{Active, Deleted, Disabled, Pending};
+        use Status::{Active, Deleted, Deleting, Disabled, Pending};
+        let (pending, deleted, wait) = (Err("pending"), Err("deleted"), Duration::from_secs(9));
         let outcomes = [
-            (Change::Disable, [Err("pending"), Ok(Disabled), Ok(Disabled), Err("deleted")]),
-            (Change::Enable, [Err("pending"), Ok(Active), Ok(Active), Err("deleted")]),
-            (Change::Delete, [Ok(Deleted); 4]),
+            (Change::Disable, [pending, Ok(Disabled), Ok(Disabled), Ok(Deleting), deleted]),
+            (Change::Enable, [pending, Ok(Active), Ok(Active), Ok(Active), deleted]),
+            (Change::Delete(Duration::ZERO), [Ok(Deleted); 5]),
+            (
+                Change::Delete(wait),
+                [Ok(Deleting), Ok(Deleting), Ok(Deleting), Ok(Deleting), Ok(Deleted)],
+            ),
         ];
         for (change, outcomes) in outcomes {
-            for (status, outcome) in [Pending, Active, Disabled, Deleted].into_iter().zip(outcomes)
-            {
+            let states = [Pending, Active, Disabled, Deleting, Deleted];
+            for (status, outcome) in states.into_iter().zip(outcomes) {
                 let found = match change.apply(&account(status, &[]), NOW) {
                     Ok(after) => Ok(after.status),
                     Err(Error::AccountPending) => Err("pending"),
@@ -189,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_deleted_holds_nothing_personal() {
         let before = account(Status::Active, &["support"]);
-        let after = Change::Delete.apply(&before, NOW).unwrap();
+        let after = Change::Delete(Duration::ZERO).apply(&before, NOW).unwrap();
         assert_eq!((after.email, after.roles, after.delete_time), (None, Vec::new(), Some(NOW)));
         assert_eq!((after.id, after.create_time), (before.id, before.create_time));
     }

@@ -2,10 +2,12 @@
 //! documented here and nowhere else: the reference is generated from it.
 
 mod capacity;
+mod deletion;
 mod limits;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use deletion::DeletionConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub session: SessionConfig,
     /// How accounts are made.
     pub registration: RegistrationConfig,
+    /// How accounts are deleted.
+    pub deletion: DeletionConfig,
     /// The life of the keys that sign access tokens.
     pub signing_keys: SigningKeysConfig,
 }

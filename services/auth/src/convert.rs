@@ -151,6 +151,7 @@ const fn status(status: Status) -> AccountStatus {
         Status::Pending => AccountStatus::Pending,
         Status::Active => AccountStatus::Active,
         Status::Disabled => AccountStatus::Disabled,
+        Status::Deleting => AccountStatus::Deleting,
         Status::Deleted => AccountStatus::Deleted,
     }
 }

@@ -73,6 +73,9 @@ pub enum Error {
     /// The password is right, and an administrator has disabled the account.
     #[error("the account is disabled")]
     AccountDisabled,
+    /// The password is right, and the account waits for its deletion.
+    #[error("the account is to be deleted")]
+    AccountDeleting,
     /// There is no such account.
     #[error("the account does not exist")]
     AccountNotFound,
@@ -212,6 +215,10 @@ impl From<Error> for Fault {
             }
             Error::AccountDisabled => {
                 Self::new(Code::FailedPrecondition, "ACCOUNT_DISABLED", "the account is disabled")
+            }
+            Error::AccountDeleting => {
+                let message = "the account is to be deleted: an administrator can enable it again";
+                Self::new(Code::FailedPrecondition, "ACCOUNT_DELETING", message)
             }
             Error::AccountNotFound => {
                 Self::new(Code::NotFound, "ACCOUNT_NOT_FOUND", "the account does not exist")

@@ -59,6 +59,7 @@ fn status(name: &str) -> Result<Status, String> {
         Some(AccountStatus::Pending) => Ok(Status::Pending),
         Some(AccountStatus::Active) => Ok(Status::Active),
         Some(AccountStatus::Disabled) => Ok(Status::Disabled),
+        Some(AccountStatus::Deleting) => Ok(Status::Deleting),
         Some(AccountStatus::Deleted) => Ok(Status::Deleted),
         Some(AccountStatus::Unspecified) | None => {
             Err("must name a status such as ACTIVE".to_owned())

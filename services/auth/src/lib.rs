@@ -12,6 +12,7 @@ pub mod config;
 mod consumers;
 mod convert;
 mod device;
+mod erasure;
 mod error;
 mod etag;
 mod familiar;

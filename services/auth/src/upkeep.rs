@@ -1,4 +1,5 @@
-//! What has to be done now and then: old sessions are deleted, revocations of
+//! What has to be done now and then: old sessions are deleted, and accounts that
+//! have waited for it; revocations of
 //! other replicas are read, and those that concern no living token are forgotten.
 
 use std::{fmt, time::Duration};
@@ -10,7 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     config::{ACCESS_TOKEN_LIFETIME_MAX, SessionConfig},
-    store::{administration, revocation, session},
+    erasure,
+    store::{
+        administration,
+        erasing::{self, Which},
+        revocation, session,
+    },
 };
 
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -61,6 +67,9 @@ impl Upkeep {
     pub async fn step(&self) -> Result<u64, Error> {
         let now = self.outbox.clock().now();
         self.revocations.prune(now);
+        for user in erasing::due(self.outbox.db(), now, BATCH).await? {
+            erasure::erase(&self.outbox, user, Which::Due).await?;
+        }
         session::sweep(self.outbox.db(), now.minus(self.retention), BATCH).await
     }
 

@@ -162,13 +162,18 @@ async fn append(
             let event = AccountAttributesChanged { user_id, names, change_time: time };
             unit.append(aggregate, &event).await
         }
+        Change::Delete(_) if after.status == Status::Deleting => {
+            unit.append(aggregate, &AccountDisabled { user_id, disable_time: time }).await
+        }
         Change::Disable => {
             unit.append(aggregate, &AccountDisabled { user_id, disable_time: time }).await
         }
         Change::Enable => {
             unit.append(aggregate, &AccountEnabled { user_id, enable_time: time }).await
         }
-        Change::Delete => unit.append(aggregate, &UserDeleted { user_id, delete_time: time }).await,
+        Change::Delete(_) => {
+            unit.append(aggregate, &UserDeleted { user_id, delete_time: time }).await
+        }
     }?;
     Ok(())
 }

@@ -133,6 +133,7 @@ impl Auth {
             Status::Active => None,
             Status::Pending => Some(Error::AccountPending),
             Status::Disabled => Some(Error::AccountDisabled),
+            Status::Deleting => Some(Error::AccountDeleting),
             // It went while its password was hashed.
             Status::Deleted => Some(Error::BadCredentials),
         };

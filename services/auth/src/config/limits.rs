@@ -4,8 +4,8 @@
 use std::{fmt::Debug, ops::RangeInclusive, time::Duration};
 
 use super::{
-    ACCESS_TOKEN_LIFETIME_MAX, Config, DelayConfig, HashingConfig, PasswordConfig, SECOND,
-    SessionConfig, SigningKeysConfig, ThrottleConfig,
+    ACCESS_TOKEN_LIFETIME_MAX, Config, DelayConfig, DeletionConfig, HashingConfig, PasswordConfig,
+    SECOND, SessionConfig, SigningKeysConfig, ThrottleConfig,
 };
 use crate::Error;
 
@@ -23,6 +23,7 @@ impl Config {
         self.hashing.validate()?;
         self.throttle.validate()?;
         self.session.validate()?;
+        self.deletion.validate()?;
         self.signing_keys.validate()
     }
 }
@@ -31,6 +32,12 @@ impl PasswordConfig {
     fn validate(&self) -> Result<(), Error> {
         within("password.min_length", self.min_length, 8..=64)?;
         within("password.max_length", self.max_length, 128..=1024)
+    }
+}
+
+impl DeletionConfig {
+    fn validate(&self) -> Result<(), Error> {
+        within("deletion.waiting_time", self.waiting_time, Duration::ZERO..=YEAR / 4)
     }
 }
 

@@ -56,6 +56,9 @@ pub enum Status {
     /// An administrator does not let it.
     #[sea_orm(string_value = "disabled")]
     Disabled,
+    /// It is to be deleted at its `delete_time`, and can not log in meanwhile.
+    #[sea_orm(string_value = "deleting")]
+    Deleting,
     /// What is left of a deleted account.
     #[sea_orm(string_value = "deleted")]
     Deleted,

@@ -1,5 +1,5 @@
-//! Erasing an account for the second time: after a backup from before its
-//! deletion was restored. Nobody calls, so there is no permit: an operator says who.
+//! Erasing an account where nobody calls, so that there is no permit: the time
+//! that it waited is over, or an operator has restored a backup from before its deletion.
 
 use countersign_types::{Timestamp, UserId};
 use sea_orm::{
@@ -13,6 +13,31 @@ use super::{
 };
 use crate::Error;
 
+/// Which accounts may be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Whatever its state.
+    Any,
+    /// One that waits for it, and whose time has come.
+    Due,
+}
+
+/// Accounts whose time to wait for their deletion is over, up to `limit`.
+pub(crate) async fn due(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Vec<UserId>, Error> {
+    let due = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Expr::cust("status = 'deleting'"))
+        .filter(Column::DeleteTime.lte(now.as_micros()))
+        .limit(limit);
+    let ids: Vec<Uuid> = due.into_tuple().all(db).await?;
+    Ok(ids.into_iter().map(UserId::from).collect())
+}
+
 /// The accounts that are deleted, with the times, in the order of their ids.
 pub(crate) async fn deleted(db: &impl ConnectionTrait) -> Result<Vec<(UserId, Timestamp)>, Error> {
     let rows = Entity::find()
@@ -25,15 +50,20 @@ pub(crate) async fn deleted(db: &impl ConnectionTrait) -> Result<Vec<(UserId, Ti
     Ok(rows.into_iter().map(|(id, time)| (id.into(), Timestamp::from_micros(time))).collect())
 }
 
-/// Leaves of an account what its deletion had left. Returns its epoch from now
-/// on; `None`: it is not there, or is deleted.
+/// Leaves of an account what its deletion leaves. Returns its epoch from now
+/// on; `None`: it is not there, or is deleted, or is none of those.
 pub(crate) async fn erase(
     db: &impl ConnectionTrait,
     user: UserId,
+    which: Which,
     now: Timestamp,
 ) -> Result<Option<i64>, Error> {
     let row = Entity::find_by_id(user.as_uuid()).lock_exclusive().one(db).await?;
     let Some(row) = row.filter(|row| row.status != Status::Deleted) else { return Ok(None) };
+    let is_due = row.status == Status::Deleting && row.delete_time <= Some(now.as_micros());
+    if which == Which::Due && !is_due {
+        return Ok(None);
+    }
     let (epoch, time) = (row.epoch + 1, now.as_micros().max(row.update_time));
     Entity::update_many()
         .col_expr(Column::Email, Expr::value(user.to_string()))

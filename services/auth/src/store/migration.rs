@@ -187,8 +187,12 @@ impl MigrationTrait for Sealed {
             manager.alter_table(added).await?;
         }
         let db = manager.get_connection();
-        let unique = "CREATE UNIQUE INDEX accounts_email_index ON accounts (email_index)";
-        db.execute_unprepared(unique).await?;
+        for index in [
+            "CREATE UNIQUE INDEX accounts_email_index ON accounts (email_index)",
+            "CREATE INDEX accounts_deleting ON accounts (delete_time) WHERE status = 'deleting'",
+        ] {
+            db.execute_unprepared(index).await?;
+        }
         let anybody = "SELECT id FROM accounts LIMIT 1";
         let anybody = Statement::from_string(manager.get_database_backend(), anybody);
         let is_empty = db.query_one_raw(anybody).await?.is_none();

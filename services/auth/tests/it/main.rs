@@ -11,6 +11,7 @@
 mod accounts;
 mod attributes;
 mod clocks;
+mod deletion;
 mod keys;
 mod lifetimes;
 mod refresh;
