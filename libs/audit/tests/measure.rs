@@ -82,7 +82,7 @@ async fn measure_what_the_trail_costs() {
     unit.commit().await.unwrap();
     let chain = Chain::new(outbox.clone(), Config::default(), None);
     let (start, mut taken) = (Instant::now(), 0);
-    while let Some(count @ 1..) = chain.step().await.ok() {
+    while let Ok(count @ 1..) = chain.step().await {
         taken += u32::try_from(count).unwrap();
     }
     tell("an entry taken into the chain", taken, start.elapsed());

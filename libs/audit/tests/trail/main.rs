@@ -1,93 +1,22 @@
-//! The trail through its public face, on a real SQLite file.
+//! The trail through its public face.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{net::IpAddr, time::Duration};
+mod asides;
+mod stage;
+
+use std::net::IpAddr;
 
 use countersign_audit::{
-    Action, Asides, Break, Chain, Config, Entry, Evidence, Flaw, Outcome, Trail as Books, Value,
-    Verdict, migrations, record, record_all, verify,
+    Action, Chain, Config, Entry, Flaw, Outcome, Value, Verdict, record, record_all,
 };
-use countersign_events::Outbox;
-use countersign_types::{Clock, Denial, SessionId, Tenant, Timestamp, UserId};
+use countersign_types::{SessionId, Tenant, UserId};
 use proptest::prelude::*;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
-use tempfile::TempDir;
-use tokio::sync::mpsc;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-struct Migrator;
-
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        migrations()
-    }
-}
-
-struct Trail {
-    _folder: TempDir,
-    outbox: Outbox,
-}
-
-impl Trail {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("audit.db").display());
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(4).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
-            options.pragma("journal_mode", "WAL").busy_timeout(Duration::from_secs(10))
-        });
-        let db = Database::connect(options).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        let (clock, _) = Clock::manual(Timestamp::from_seconds(5));
-        Self { _folder: folder, outbox: Outbox::new(db, clock, "test") }
-    }
-
-    async fn record(&self, count: usize) {
-        for number in 0..count {
-            let unit = self.outbox.begin().await.unwrap();
-            let entry = Entry::new(Action::LoginFail, Outcome::Failure)
-                .with("number", Value::Number(i64::try_from(number).unwrap()));
-            record(&unit, &entry).await.unwrap();
-            unit.commit().await.unwrap();
-        }
-    }
-
-    async fn chain(&self) {
-        let chain = Chain::new(self.outbox.clone(), Config::default(), None);
-        while chain.step().await.unwrap() > 0 {}
-    }
-
-    /// Where the guard sends what it denies, and what writes it.
-    fn asides(&self) -> (mpsc::Sender<Denial>, Asides) {
-        let (_, sender, asides) = Books::new(self.outbox.clone(), &Config::default());
-        (sender, asides)
-    }
-
-    async fn verdict(&self) -> Verdict {
-        verify(self.outbox.db(), "test", &Evidence::default()).await.unwrap()
-    }
-
-    async fn flaw(&self) -> Option<(i64, Flaw)> {
-        self.verdict().await.broken.map(|Break { seq, flaw, .. }| (seq, flaw))
-    }
-
-    /// Somebody with all rights on the database.
-    async fn tamper(&self, sql: &str) {
-        for trigger in ["content", "chain", "delete", "copy"] {
-            let drop = format!("DROP TRIGGER IF EXISTS audit_log_{trigger}");
-            self.outbox.db().execute_unprepared(&drop).await.unwrap();
-        }
-        self.outbox.db().execute_unprepared(sql).await.unwrap();
-    }
-}
-
-/// A whole trail that nobody has signed.
-fn verdict(sound: u64, loose: u64) -> Verdict {
-    Verdict { begin: 0, sound, loose, signed: None, broken: None }
-}
+use stage::{Trail, verdict};
 
 #[tokio::test]
 async fn an_entry_is_there_only_with_what_it_tells_of() {
@@ -140,122 +69,6 @@ async fn an_entry_says_who_did_what_to_whom_from_where() {
     assert_eq!(row.try_get::<Option<Uuid>>("", "actor").unwrap(), Some(user.as_uuid()));
     assert_eq!(row.try_get::<Option<Uuid>>("", "subject").unwrap(), Some(session.as_uuid()));
     assert_eq!(row.try_get::<i64>("", "record_time").unwrap(), 5_000_000);
-}
-
-const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-/// A call that somebody may not make.
-fn denial(user: UserId, resource: Uuid) -> Denial {
-    Denial {
-        rpc: "test.v1.ThingService/GetThing",
-        user,
-        session: SessionId::from(Uuid::from_u128(7)),
-        tenant: "acme".parse().unwrap(),
-        address: Some("192.0.2.9".parse().unwrap()),
-        trace: Some(TRACE.parse().unwrap()),
-        resource_type: "Thing",
-        resource: Some(resource),
-        policies: vec!["never-this-thing".to_owned()],
-        time: Timestamp::from_seconds(5),
-    }
-}
-
-#[tokio::test]
-async fn a_denied_call_is_an_entry_with_ids_alone() {
-    let trail = Trail::new().await;
-    let (sender, mut denials) = trail.asides();
-    assert_eq!(denials.step().await.unwrap(), 0);
-    let (user, thing) = (UserId::generate(), Uuid::now_v7());
-    sender.try_send(denial(user, thing)).unwrap();
-    assert_eq!(denials.step().await.unwrap(), 1);
-
-    let select = Statement::from_string(
-        DbBackend::Sqlite,
-        "SELECT action, outcome, address, detail, actor, subject, account, tenant, record_time FROM audit_log",
-    );
-    let row = trail.outbox.db().query_one_raw(select).await.unwrap().unwrap();
-    assert_eq!(row.try_get::<String>("", "action").unwrap(), "authz_fail");
-    assert_eq!(row.try_get::<String>("", "outcome").unwrap(), "failure");
-    assert_eq!(row.try_get::<Option<Uuid>>("", "actor").unwrap(), Some(user.as_uuid()));
-    assert_eq!(row.try_get::<Option<Uuid>>("", "subject").unwrap(), Some(thing));
-    let detail: serde_json::Value =
-        serde_json::from_str(&row.try_get::<String>("", "detail").unwrap()).unwrap();
-    let expected = serde_json::json!({
-        "rpc": "test.v1.ThingService/GetThing", "resource": "Thing",
-        "policies": ["never-this-thing"], "count": 1,
-        "trace": "0af7651916cd43dd8448eb211c80319c",
-        "scope": {
-            "account": user.to_string(), "session": "00000000-0000-0000-0000-000000000007",
-            "tenant": "acme",
-        },
-    });
-    assert_eq!(detail, expected);
-    assert_eq!(row.try_get::<String>("", "address").unwrap(), "192.0.2.9");
-    assert_eq!(row.try_get::<Uuid>("", "account").unwrap(), user.as_uuid());
-    assert_eq!(row.try_get::<String>("", "tenant").unwrap(), "acme");
-}
-
-#[tokio::test]
-async fn who_is_denied_often_writes_one_entry_a_batch() {
-    let trail = Trail::new().await;
-    let (sender, mut denials) = trail.asides();
-    let (one, other, thing) = (UserId::generate(), UserId::generate(), Uuid::now_v7());
-    for _ in 0..200 {
-        sender.try_send(denial(one, Uuid::now_v7())).unwrap();
-    }
-    sender.try_send(denial(other, thing)).unwrap();
-    sender.try_send(denial(other, thing)).unwrap();
-    assert_eq!(denials.step().await.unwrap(), 202);
-    let sql = "SELECT action, outcome, address, detail, actor, subject, account, tenant, record_time FROM audit_log ORDER BY id";
-    let select = Statement::from_string(DbBackend::Sqlite, sql);
-    let rows = trail.outbox.db().query_all_raw(select).await.unwrap();
-    let found: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            let detail: serde_json::Value =
-                serde_json::from_str(&row.try_get::<String>("", "detail").unwrap()).unwrap();
-            (row.try_get::<Option<Uuid>>("", "subject").unwrap(), detail["count"].as_i64())
-        })
-        .collect();
-    assert_eq!(found, [(None, Some(200)), (Some(thing), Some(2))]);
-}
-
-#[tokio::test]
-async fn denials_that_cannot_be_written_wait_and_room_is_bounded() {
-    let trail = Trail::new().await;
-    let (sender, mut denials) = trail.asides();
-    let user = UserId::generate();
-    let mut room = 0;
-    while sender.try_send(denial(user, Uuid::now_v7())).is_ok() {
-        room += 1;
-    }
-    assert_eq!(room, 1024);
-    let db = trail.outbox.db();
-    db.execute_unprepared("ALTER TABLE audit_log RENAME TO away").await.unwrap();
-    for _ in 0..3 {
-        let failed = denials.step().await.unwrap_err().to_string();
-        assert!(!failed.contains("audit_log"), "the engine's text: {failed}");
-    }
-    db.execute_unprepared("ALTER TABLE away RENAME TO audit_log").await.unwrap();
-    let mut written = 0;
-    loop {
-        match denials.step().await.unwrap() {
-            0 => break,
-            count => written += count,
-        }
-    }
-    assert_eq!(written, room);
-}
-
-#[tokio::test]
-async fn denials_are_written_before_the_task_ends() {
-    let trail = Trail::new().await;
-    let (sender, denials) = trail.asides();
-    let cancel = CancellationToken::new();
-    sender.try_send(denial(UserId::generate(), Uuid::now_v7())).unwrap();
-    cancel.cancel();
-    denials.run(cancel).await;
-    assert_eq!(trail.verdict().await.loose, 1);
 }
 
 #[tokio::test]
@@ -342,7 +155,7 @@ async fn more_entries_than_a_batch_make_one_chain() {
     unit.commit().await.unwrap();
     let chain = Chain::new(trail.outbox.clone(), Config::default(), None);
     let mut taken = Vec::new();
-    while let Some(count @ 1..) = chain.step().await.ok() {
+    while let Ok(count @ 1..) = chain.step().await {
         taken.push(count);
     }
     assert_eq!(taken, [1000, 1000, 500]);
