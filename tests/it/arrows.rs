@@ -20,7 +20,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Somebody else's service, as the guide of the guard builds it.
     ("notes", &["codegen", "events", "feed", "guard", "types"]),
     ("countersign-audit", &["events", "types"]),
-    ("countersign-mesh", &["contracts", "guard", "types"]),
+    // The contracts by HTTP, for any service: it reads them, and decides nothing.
+    ("countersign-gateway", &["guard", "types"]),
+    ("countersign-mesh", &["contracts", "gateway", "guard", "types"]),
     ("countersign-auth", SERVICE),
     ("countersign-user", SERVICE),
     (
@@ -52,6 +54,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aes-gcm", &["countersign-seal"]),
     ("argon2", &["countersign-auth"]),
     ("async-nats", &["countersign-events"]),
+    ("tonic-web", &["countersign-gateway"]),
+    ("tower-http", &["countersign-gateway"]),
     ("rustls", &["countersign-mesh"]),
     ("x509-cert", &["countersign-mesh"]),
 ];

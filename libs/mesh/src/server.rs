@@ -10,6 +10,7 @@ mod contain;
 mod content_type;
 mod deadline;
 mod explain;
+mod front;
 mod handshake;
 mod header_limit;
 mod lifetime;
@@ -34,6 +35,7 @@ use tonic::service::Routes;
 use crate::{Error, Part, config::ServerConfig, health::Health, reflection, tls::ServerTls};
 use connections::Connections;
 pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
+use front::Frame;
 pub use priority::Priority;
 use stack::Known;
 pub(crate) use tail::Tail;
@@ -82,7 +84,7 @@ impl Server {
     ///
     /// # Errors
     /// Before anything starts: [`Error::MountedTwice`], [`Error::Unruled`],
-    /// [`Error::Undescribed`] and [`Error::Reflection`]; [`Error::Read`] and
+    /// [`Error::Undescribed`], [`Error::Reflection`] and [`Error::Http`]; [`Error::Read`] and
     /// [`Error::Tls`], when a file for TLS cannot be used.
     /// [`Error::TaskPanicked`] when a task panicked: the server drains and returns
     /// rather than run on without it, so that whoever started it starts it afresh.
@@ -93,13 +95,14 @@ impl Server {
     ) -> Result<Report, Error> {
         let Self { config, mut parts, health } = self;
         let stop = shutdown.child_token();
-        let tls = ServerTls::start(&config.tls)?;
+        let tls = ServerTls::start(&config.tls, config.http.enabled)?;
         let mut probed = Routes::builder();
         Health::new(&parts, stop.clone()).mount(&mut probed);
         let routes = mount(&mut parts, stop.clone())?;
-        let known = Known::of(&parts);
-        let connections = Connections::new(&config, tls, stack::stack(&config, known, routes));
-        let probed = stack::stack(&config, Known::of(&[]), probed.routes().prepare());
+        let frame = Frame::of(&config, &parts)?;
+        let stack = stack::stack(&config, Known::of(&parts), frame, routes);
+        let connections = Connections::new(&config, tls, stack);
+        let probed = stack::stack(&config, Known::of(&[]), None, probed.routes().prepare());
         let probes = Connections::new(&config, None, probed);
         let probing = async {
             match health {
