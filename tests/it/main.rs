@@ -14,6 +14,7 @@ mod events;
 mod faults;
 mod flow;
 mod health;
+mod http;
 mod input;
 mod keys;
 mod lists;
