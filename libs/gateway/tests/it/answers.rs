@@ -19,7 +19,7 @@ async fn a_message_is_told_by_the_mapping_of_protobuf() {
         "displayTitle": "x", "weight": "9007199254740993", "printTime": "2026-01-01T00:00:00Z",
         "kind": "KIND_NOVEL", "cover": "/+8=",
     });
-    let answer = World::answering(&[book.clone()]).get("/shelves/a/books/b").await;
+    let answer = World::answering(std::slice::from_ref(&book)).get("/shelves/a/books/b").await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, book));
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("cache-control"), "no-store");
