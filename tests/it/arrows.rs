@@ -21,7 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notes", &["codegen", "events", "feed", "guard", "types"]),
     ("countersign-audit", &["contracts", "events", "guard", "mesh", "seal", "tokens", "types"]),
     ("countersign-vault", &["events", "seal", "types"]),
-    ("countersign-mesh", &["contracts", "guard", "types"]),
+    // The contracts by HTTP, for any service: it reads them, and decides nothing.
+    ("countersign-gateway", &["guard", "types"]),
+    ("countersign-mesh", &["contracts", "gateway", "guard", "types"]),
     ("countersign-auth", SERVICE),
     ("countersign-user", SERVICE),
     (
@@ -55,6 +57,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aes-gcm", &["countersign-seal"]),
     ("argon2", &["countersign-auth"]),
     ("async-nats", &["countersign-events"]),
+    ("tonic-web", &["countersign-gateway"]),
+    ("tower-http", &["countersign-gateway"]),
     ("rustls", &["countersign-mesh"]),
     ("rustls-native-certs", &["countersign-mesh"]),
     ("x509-cert", &["countersign-mesh"]),

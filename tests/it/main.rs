@@ -18,6 +18,7 @@ mod export;
 mod faults;
 mod flow;
 mod health;
+mod http;
 mod input;
 mod keys;
 mod lists;

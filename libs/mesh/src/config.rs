@@ -9,6 +9,7 @@
 mod channel;
 mod database;
 pub mod duration;
+mod http;
 mod keys;
 mod limits;
 mod load;
@@ -23,6 +24,7 @@ mod tls;
 
 pub use channel::ChannelConfig;
 pub use database::DatabaseConfig;
+pub use http::HttpConfig;
 pub use limits::{duration_in_range, in_range};
 pub use load::{PREFIX, Sources, load};
 pub use log::{LogConfig, LogFormat};

@@ -73,6 +73,9 @@ pub enum Error {
          end it or let it end, and start again"
     )]
     MigrationHeld(String),
+    /// The contracts cannot be called by HTTP.
+    #[error("cannot answer HTTP: {0}")]
+    Http(String),
     /// Logging is set up already, or the level can not be read.
     #[error("cannot set up logging: {0}")]
     Logs(String),

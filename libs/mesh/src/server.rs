@@ -11,6 +11,7 @@ mod content_type;
 mod deadline;
 mod explain;
 mod framing;
+mod front;
 mod handshake;
 mod header_limit;
 mod lifetime;
@@ -37,6 +38,7 @@ use crate::{Error, Part, config::ServerConfig, health::Health, reflection, tls::
 use connections::Connections;
 pub(crate) use deadline::{TIMEOUT_HEADER, Timed, asked, timeout_header};
 pub(crate) use explain::name as code_name;
+use front::Frame;
 pub use priority::Priority;
 use stack::Known;
 pub(crate) use tail::Tail;
@@ -86,7 +88,7 @@ impl Server {
     ///
     /// # Errors
     /// Before anything starts: [`Error::MountedTwice`], [`Error::Unruled`],
-    /// [`Error::Undescribed`], [`Error::Unknown`] and [`Error::Reflection`]; [`Error::Read`] and
+    /// [`Error::Undescribed`], [`Error::Unknown`], [`Error::Reflection`] and [`Error::Http`]; [`Error::Read`] and
     /// [`Error::Tls`], when a file for TLS cannot be used.
     /// [`Error::TaskPanicked`] when a task panicked: the server drains and returns
     /// rather than run on without it, so that whoever started it starts it afresh.
@@ -97,13 +99,14 @@ impl Server {
     ) -> Result<Report, Error> {
         let Self { config, mut parts, health } = self;
         let stop = shutdown.child_token();
-        let tls = ServerTls::start(&config.tls)?;
+        let tls = ServerTls::start(&config.tls, config.http.enabled)?;
         let mut probed = Routes::builder();
         Health::new(&parts, stop.clone()).mount(&mut probed);
         let routes = mount(&mut parts, stop.clone())?;
-        let known = Known::of(&parts);
-        let connections = Connections::new(&config, tls, stack::stack(&config, known, routes));
-        let probed = stack::stack(&config, Known::of(&[]), probed.routes().prepare());
+        let frame = Frame::of(&config, &parts)?;
+        let stack = stack::stack(&config, Known::of(&parts), frame, routes);
+        let connections = Connections::new(&config, tls, stack);
+        let probed = stack::stack(&config, Known::of(&[]), None, probed.routes().prepare());
         let probes = Connections::new(&config, None, probed);
         let probing = async {
             match health {

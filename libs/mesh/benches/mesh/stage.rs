@@ -9,7 +9,9 @@ use countersign_mesh::{
     server::Server,
     telemetry::Telemetry,
 };
-use countersign_tokens::{AccountAttributes, Binding, Claims, KeyRing, Purpose, SigningKey, sign};
+use countersign_tokens::{
+    AccountAttributes, AuthMethods, Binding, Claims, KeyRing, Purpose, SigningKey, sign,
+};
 use countersign_types::{Clock, FieldPath, SessionId, Timestamp, UserId, Validate, Violation};
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -76,7 +78,7 @@ async fn run(service: Guarded<Bench>, listener: TcpListener, telling: bool) {
 
 /// A guard that lets everybody in.
 fn open() -> Guard {
-    Guard::builder(settings()).rules(&[Rule { rpc: RPC, access: Access::Public }]).build().unwrap()
+    Guard::builder(settings()).rules(&[Rule::new(RPC, Access::Public)]).build().unwrap()
 }
 
 /// A guard that lets the owner in, by one of its policies.
@@ -103,7 +105,7 @@ fn guard(key: &SigningKey) -> Guard {
              when {{ resource.owner == principal }};"
         );
     }
-    let rule = Rule { rpc: RPC, access: Access::Policy { resource: "Thing" } };
+    let rule = Rule::new(RPC, Access::Policy { resource: "Thing" });
     let builder = Guard::builder(settings()).rules(&[rule]).keys(ring).revocations(revocations);
     let guard = builder.policies(&schema, &[("bench.cedar", &policies)]).build().unwrap();
     guard.with_resolver("Thing", OwnedById)
@@ -132,6 +134,7 @@ fn token(key: &SigningKey, owner: UserId) -> String {
         session_epoch: 1,
         account_epoch: 1,
         auth_time: now,
+        methods: AuthMethods::default(),
         roles: vec!["user".to_owned()],
         attributes: AccountAttributes::default(),
         purpose: Purpose::Access,

@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, ProxyHeader, TlsConfig, duration_in_range, in_range};
+use super::{Cidr, HttpConfig, ProxyHeader, TlsConfig, duration_in_range, in_range};
 use crate::Error;
 
 /// How the server listens, and what it bears.
@@ -37,7 +37,7 @@ pub struct ServerConfig {
     pub max_concurrent_calls: u32,
     /// Calls of one peer that are worked on at a time, 1 to 100000. One more is answered with RESOURCE_EXHAUSTED. Behind a proxy: raise it to `max_concurrent_calls`.
     pub max_concurrent_calls_per_peer: u32,
-    /// How long a new connection may take to speak HTTP/2, 1s to 1m.
+    /// How long a new connection may take to speak HTTP/2, and the headers of a request by HTTP/1.1 to arrive, 1s to 1m.
     #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub handshake_timeout: Duration,
@@ -79,6 +79,8 @@ pub struct ServerConfig {
     #[serde(with = "super::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub drain_timeout: Duration,
+    /// Callers that speak no gRPC.
+    pub http: HttpConfig,
     /// The certificate of the server.
     pub tls: TlsConfig,
 }
@@ -108,6 +110,7 @@ impl Default for ServerConfig {
             max_connection_grace: Duration::from_secs(60),
             tcp_nodelay: true,
             drain_timeout: Duration::from_secs(20),
+            http: HttpConfig::default(),
             tls: TlsConfig::default(),
         }
     }
@@ -150,6 +153,7 @@ impl ServerConfig {
         ] {
             duration_in_range(&key(name), value, &range)?;
         }
+        self.http.validate(&key("http"))?;
         self.tls.validate(&key("tls"))
     }
 }

@@ -1,4 +1,4 @@
-//! Connections: accepting them up to a limit, speaking HTTP/2 on each, and
+//! Connections: accepting them up to a limit, speaking HTTP on each, and
 //! ending them all.
 //!
 //! Not tonic's own loop: that one answers an expired deadline with CANCELLED, and
@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
@@ -16,8 +17,11 @@ use std::{
 
 use countersign_contracts::PeerCertificate;
 use futures::future::BoxFuture;
-use hyper::{body::Incoming, server::conn::http2};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -54,7 +58,7 @@ pub(super) struct Connections<S> {
 /// How each connection is run.
 #[derive(Clone)]
 struct Conduct {
-    http: http2::Builder<Calls>,
+    http: auto::Builder<Calls>,
     lifetime: Lifetime,
     stop: CancellationToken,
     handshake_timeout: Duration,
@@ -86,8 +90,16 @@ struct Slot {
 impl<S: Stage> Connections<S> {
     pub(super) fn new(config: &ServerConfig, tls: Option<ServerTls>, stack: S) -> Self {
         let calls = Calls { running: TaskTracker::new(), cut: CancellationToken::new() };
-        let mut http = http2::Builder::new(calls.clone());
-        http.timer(TokioTimer::new())
+        let mut http = auto::Builder::new(calls.clone());
+        if !config.http.enabled {
+            http = http.http2_only();
+        }
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.handshake_timeout)
+            .max_buf_size(header_limit::read_ahead(config.max_header_bytes));
+        http.http2()
+            .timer(TokioTimer::new())
             .max_concurrent_streams(config.max_concurrent_streams)
             .max_header_list_size(header_limit::CEILING)
             .keep_alive_interval(config.keepalive_interval)
@@ -188,7 +200,7 @@ impl Conduct {
         }
     }
 
-    /// Speaks HTTP/2 until the connection's end.
+    /// Speaks HTTP until the connection's end.
     async fn run<S: Stage, T>(self, stream: T, service: Connection<S>)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -229,7 +241,7 @@ fn turned_away(error: &io::Error) {
     }
 }
 
-fn tell(ended: Result<(), hyper::Error>) {
+fn tell(ended: Result<(), Box<dyn Error + Send + Sync>>) {
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection broke");
     }

@@ -16,6 +16,8 @@ use super::{
 /// What HTTP/2 lets pass, in bytes of one request: enough for any honest mistake,
 /// and no more than a connection may have on its way in a message anyhow.
 pub(super) const CEILING: u32 = 1024 * 1024 + 64 * 1024;
+/// What HTTP/1.1 reads at a time, beside headers that are as large as they may be.
+const READ_AHEAD: u32 = 32 * 1024;
 /// What each field counts for beside its name and value (RFC 9113, section 6.5.2).
 const FIELD: usize = 32;
 
@@ -38,6 +40,12 @@ impl<S: Stage> Stage for HeaderLimit<S> {
         let message = "the headers are larger than the server accepts";
         refusal(status(Fault::new(Code::ResourceExhausted, "HEADERS_TOO_LARGE", message)))
     }
+}
+
+/// Bytes that HTTP/1.1 may have read and not understood yet: with more in its
+/// headers, a request is refused and its connection ended.
+pub(super) fn read_ahead(max: u32) -> usize {
+    usize::try_from(max.saturating_add(READ_AHEAD)).unwrap_or(usize::MAX)
 }
 
 fn size(headers: &HeaderMap) -> usize {

@@ -48,7 +48,7 @@ pub(super) fn check(parts: &[Part]) -> Result<(), Error> {
 }
 
 /// Every RPC of the contracts, such as `countersign.user.v1.ProfileService/GetProfile`.
-fn described() -> Result<BTreeSet<String>, Error> {
+pub(super) fn described() -> Result<BTreeSet<String>, Error> {
     let set = FileDescriptorSet::decode(countersign_contracts::DESCRIPTOR_SET)
         .map_err(|error| Error::Reflection(error.to_string()))?;
     let files = set.file.iter();

@@ -10,6 +10,7 @@ use super::{
     content_type::ContentType,
     deadline::Deadline,
     explain::Explain,
+    front::{Frame, Front, Unpack},
     header_limit::HeaderLimit,
     limit::{Limit, Streams},
     observe::{Methods, Observe},
@@ -43,13 +44,22 @@ impl Known {
 }
 
 /// The whole stack; a call passes it from top to bottom, its answer from bottom to top.
-pub(super) fn stack(config: &ServerConfig, known: Known, routes: Routes) -> impl Stage {
+/// `frame` is for callers that speak no gRPC, where there may be any.
+pub(super) fn stack(
+    config: &ServerConfig,
+    known: Known,
+    frame: Option<Frame>,
+    routes: Routes,
+) -> impl Stage {
     let Known { keeps, priorities, streams, methods } = known;
     ServiceBuilder::new()
         // First, so that everything below can name the call.
         .layer(layer_fn(RequestId::new))
         // Above all that asks where a call comes from.
         .layer(layer_fn(|next| Origin::new(next, config)))
+        // Above all that reads the name of a call or a header of gRPC: whatever it
+        // comes as, below it is gRPC.
+        .layer(layer_fn(|next| Front::new(next, frame.clone())))
         // Above all that records or writes down what belongs to a trace.
         .layer(layer_fn(Trace::new))
         // Sees the status that the client sees, whoever below has made it.
@@ -66,8 +76,11 @@ pub(super) fn stack(config: &ServerConfig, known: Known, routes: Routes) -> impl
         .layer(layer_fn(|next| Limit::new(next, config, priorities.clone(), streams.clone())))
         // Above the work, so that the time counts all of it, the reading of the request included.
         .layer(layer_fn(|next| Deadline::new(next, config)))
-        // Last: whoever knows that there is no use in waiting says so before the time is over.
+        // Whoever knows that there is no use in waiting says so before the time is over.
         .layer(layer_fn(|next| Storage::new(next, Arc::clone(&keeps))))
+        // Below all limits: what makes a message of a body reads it only in its time,
+        // and only as far as there is room.
+        .layer(layer_fn(Unpack::new))
         .service(Mounted(routes))
 }
 

@@ -20,13 +20,16 @@ use crate::{Error, config::TlsConfig};
 
 /// What is agreed on below HTTP (RFC 7301).
 pub(super) const ALPN: &[u8] = b"h2";
+/// What is agreed on with callers that speak no gRPC.
+const HTTP_1: &[u8] = b"http/1.1";
 
 /// Speaks TLS with whoever connects.
 pub(crate) struct ServerTls(Watched<ServerConfig>);
 
 impl ServerTls {
-    /// By these settings; `None` where they say to speak none.
-    pub(crate) fn start(config: &TlsConfig) -> Result<Option<Self>, Error> {
+    /// By these settings; `None` where they say to speak none. `http_1` tells
+    /// whether HTTP/1.1 is spoken as well.
+    pub(crate) fn start(config: &TlsConfig, http_1: bool) -> Result<Option<Self>, Error> {
         let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) else {
             return Ok(None);
         };
@@ -38,7 +41,7 @@ impl ServerTls {
             role: "server",
             paths,
             interval: config.reload_interval,
-            load: Box::new(move || load(&certificate, &key, ca.as_deref(), optional)),
+            load: Box::new(move || load(&certificate, &key, ca.as_deref(), optional, http_1)),
         };
         Ok(Some(Self(Watched::start(source)?)))
     }
@@ -61,6 +64,7 @@ fn load(
     key: &Path,
     ca: Option<&Path>,
     optional: bool,
+    http_1: bool,
 ) -> Result<Loaded<ServerConfig>, Error> {
     let pair = pair(certificate, key)?;
     let validity = pair.validity(certificate, SystemTime::now())?;
@@ -76,6 +80,7 @@ fn load(
     // The one thing that can be wrong now is that they are not a pair.
     let mut config = config.map_err(|error| refused(key, error.to_string()))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols.extend(http_1.then(|| HTTP_1.to_vec()));
     Ok(Loaded { value: config, validity: Some(validity) })
 }
 

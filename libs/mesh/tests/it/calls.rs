@@ -1,11 +1,15 @@
 //! What every call gets: an id, a line in the log, and an error with a reason.
 
+use countersign_mesh::{
+    Part,
+    config::{HttpConfig, ServerConfig},
+};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
     lines::Lines,
-    support::{EMPTY, GRPC, PROBE, Probe, call, reason, start_probe},
+    support::{EMPTY, GRPC, PROBE, Probe, call, reason, start, start_probe},
 };
 
 /// Answers with the id that the handler sees.
@@ -42,8 +46,10 @@ async fn a_missing_or_insane_request_id_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_is_not_grpc_is_turned_away_in_plain_http() {
-    let server = start_probe(Probe::echo()).await;
+async fn where_http_is_off_what_is_not_grpc_is_turned_away_in_plain_http() {
+    let http = HttpConfig { enabled: false, ..HttpConfig::default() };
+    let config = ServerConfig { http, ..ServerConfig::default() };
+    let server = start(&config, Part::new("probe").service(Probe::echo().guarded())).await;
     let others =
         ["text/html", "application/grpc-web", "application/grpc+json", "application/grpcx"];
     for other in others {
@@ -55,6 +61,20 @@ async fn what_is_not_grpc_is_turned_away_in_plain_http() {
     assert_eq!(server.raw(PROBE, &[], EMPTY).await.http, 415);
     let answer = server.raw(PROBE, &[("content-type", "application/grpc+proto")], EMPTY).await;
     assert_eq!(answer.status().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn where_http_is_on_a_door_answers_what_is_not_grpc() {
+    let server = start_probe(Probe::echo()).await;
+    for (kind, http) in [("text/html", 404), ("application/grpc+json", 415)] {
+        let answer = server.raw(PROBE, &[("content-type", kind)], EMPTY).await;
+        assert_eq!(answer.http, http, "{kind}");
+        assert!(!answer.headers.contains_key("grpc-status"));
+        assert!(answer.headers.contains_key("x-request-id"));
+    }
+    let web = server.raw(PROBE, &[("content-type", "application/grpc-web")], EMPTY).await;
+    assert_eq!(web.http, 200);
+    assert_eq!(web.headers["content-type"], "application/grpc-web+proto");
 }
 
 #[tokio::test]
