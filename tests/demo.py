@@ -222,7 +222,7 @@ def walk(tour):
     tour.step("Register: one transaction writes the account and its event")
     answer = tour.call(f"{AUTH}/Register", PERSON)
     check(answer["account"]["status"] == "ACCOUNT_STATUS_PENDING", "the account is not pending")
-    accounts = "SELECT id, email, status FROM accounts"
+    accounts = "SELECT id, length(email_sealed) AS sealed_bytes, status FROM accounts"
     tour.until(
         "the account is active",
         lambda: [row["status"] for row in tour.server.rows("auth.db", accounts)] == ["active"],
@@ -237,7 +237,7 @@ def walk(tour):
     login = tour.call(f"{AUTH}/Login", {**PERSON, "device_label": "Ada's laptop"})
     token, refresh = login["accessToken"], login["refreshToken"]
     tour.events("LoginSucceeded")
-    sessions = "SELECT id, generation, device_label, revoke_reason FROM sessions"
+    sessions = "SELECT id, generation, length(device_label_sealed) AS sealed_bytes, revoke_reason FROM sessions"
     tour.rows("auth.db", sessions)
 
     tour.step("Read the profile: the guard verifies the token and asks the policies")

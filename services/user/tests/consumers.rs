@@ -16,7 +16,7 @@ use countersign_guard::{Guard, Settings};
 use countersign_mesh::{config::DatabaseConfig, database};
 use countersign_seal::MasterKey;
 use countersign_types::{Clock, ClockHand, EventId, Timestamp, UserId};
-use countersign_user::{Config, Deps, Service, build};
+use countersign_user::{Config, Deps, Error, Service, build};
 use prost::{Message, Name};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
@@ -31,6 +31,10 @@ struct User {
 
 async fn user() -> User {
     let db = database::connect(&DatabaseConfig::default(), "sqlite::memory:").await.unwrap();
+    start(db, MasterKey::generate().unwrap()).await.unwrap()
+}
+
+async fn start(db: DatabaseConnection, master: MasterKey) -> Result<User, Error> {
     let (clock, hand) = Clock::manual(NOW);
     let settings = Settings {
         issuer: "test".to_owned(),
@@ -40,12 +44,12 @@ async fn user() -> User {
     };
     let guard = Guard::builder(settings).rules(RULES).policies(CEDAR_SCHEMA, BASE_POLICIES);
     let guard = guard.clock(clock.clone()).build().unwrap();
-    let (bus, masters) = (Bus::memory(), MasterKey::generate().unwrap().into());
-    let (db, audit) = (db.clone(), countersign_audit::Config::default());
+    let (bus, masters) = (Bus::memory(), master.into());
+    let audit = countersign_audit::Config::default();
     let deps =
         Deps { db: db.clone(), clock, guard, bus: bus.clone(), audit, masters, accounts: None };
-    let service = build(Config::default(), deps).await.unwrap();
-    User { service, db, bus, hand }
+    let service = build(Config::default(), deps).await?;
+    Ok(User { service, db, bus, hand })
 }
 
 fn event<E: Message + Name>(user: UserId, message: &E) -> Event {
@@ -93,6 +97,17 @@ impl User {
 
     async fn last_active(&self) -> Option<i64> {
         self.number("SELECT last_active_time / 1000000 AS n FROM profiles").await
+    }
+}
+
+#[tokio::test]
+async fn another_master_key_than_the_first_is_refused_with_both_named() {
+    let User { db, .. } = user().await;
+    let wrong = MasterKey::generate().unwrap();
+    let Err(refused) = start(db, wrong.clone()).await else { unreachable!("it starts") };
+    let refused = refused.to_string();
+    for part in ["master key does not fit this database", &wrong.id(), "put back"] {
+        assert!(refused.contains(part), "{refused}");
     }
 }
 
