@@ -23,7 +23,7 @@ async fn a_replay_of_everything_changes_nothing(topology: Topology) {
     for _ in 0..3 {
         let auth = admin::replay(&ledger.auth, Timestamp::EPOCH, None).await.unwrap();
         let user = admin::replay(&ledger.user, Timestamp::EPOCH, None).await.unwrap();
-        assert!(auth >= 4 && user == 1, "{auth} and {user} events");
+        assert!(auth >= 4 && user >= 1, "{auth} and {user} events");
         app.settle().await;
     }
     assert_eq!(Ledger::number(&ledger.user, PROFILES).await, 1);

@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How long entries are kept, 30d to 3650d; then they are deleted from the oldest on, up to a signed checkpoint, so that what is left can still be verified. A trail without a master key is kept for ever.
+    /// How long entries are kept, 30d to 3650d; then they are deleted from the oldest on, up to a signed checkpoint, so that what is left can still be verified.
     #[serde(with = "countersign_mesh::config::duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub retention: Duration,

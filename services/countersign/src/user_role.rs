@@ -46,8 +46,9 @@ impl UserRole {
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, Error> {
         config.keys.fit("keys", config.auth.signing_keys.announce_period)?;
         bus::require(config, "user")?;
-        let auth = calls::to_auth(config)?;
-        let accounts = Reach::over(&auth);
+        if config.keys.source.is_empty() {
+            return Err(Error::NoKeySource);
+        }
         let has_place = databases::has_place(&config.database.user);
         let folder = match master::file(Role::User, config) {
             _ if !has_place => Some(DataFolder::claim(&config.data_dir)?),
@@ -61,6 +62,8 @@ impl UserRole {
 
         let bus = bus::open(config).await?;
         let settings = config.token.guard(&config.server);
+        let auth = calls::to_auth(config)?;
+        let accounts = Reach::over(&auth);
         let feed = Feed::new(settings, auth, &feed_options(config), &bus, clock.clone());
         let own = OwnPolicies::read(&config.policies)?;
         let builder = feed.guard().rules(RULES).policies(CEDAR_SCHEMA, &[]);

@@ -63,6 +63,7 @@ fn session(session: &Session) -> Value {
         "user_id": session.user_id,
         "device_label": session.device_label,
         "address": session.address,
+        "network": session.network,
         "create_time": time(session.create_time.as_ref()),
         "last_active_time": time(session.last_active_time.as_ref()),
         "expire_time": time(session.expire_time.as_ref()),

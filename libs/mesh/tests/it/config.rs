@@ -237,5 +237,5 @@ fn the_reference_has_a_row_for_each_setting() {
         table.contains("| `database.url_file` | `COUNTERSIGN_DATABASE__URL_FILE` | text | unset |")
     );
     assert_eq!(table, reference(&Config::default(), &[("COUNTERSIGN_LISTEN", "server.listen")]));
-    assert_eq!(table.lines().count(), 2 + 27 + 6 + 2 + 1);
+    assert_eq!(table.lines().count(), 2 + 29 + 6 + 2 + 1);
 }

@@ -14,6 +14,7 @@ use tonic::{body::Body, server::NamedService};
 
 use super::support::{guard, start};
 
+const EXPORT: &str = "countersign.user.v1.ProfileService/ExportProfile";
 const GET: &str = "countersign.user.v1.ProfileService/GetProfile";
 const LIST: &str = "countersign.user.v1.ProfileService/ListProfiles";
 const UPDATE: &str = "countersign.user.v1.ProfileService/UpdateProfile";
@@ -52,23 +53,23 @@ async fn refusal(rules: &[&'static str]) -> Error {
 
 #[tokio::test]
 async fn a_method_without_a_rule_is_named() {
-    let error = refusal(&[GET, LIST]).await;
+    let error = refusal(&[EXPORT, GET, LIST]).await;
     assert!(matches!(&error, Error::Unruled(rpc) if rpc == UPDATE), "{error}");
     let error = refusal(&["test.v1.Probe/Call"]).await;
-    assert!(matches!(&error, Error::Unruled(rpc) if rpc == GET), "{error}");
+    assert!(matches!(&error, Error::Unruled(rpc) if rpc == EXPORT), "{error}");
 }
 
 #[tokio::test]
 async fn a_rule_without_a_method_is_named() {
     const GONE: &str = "countersign.user.v1.ProfileService/PurgeProfile";
-    let error = refusal(&[GET, LIST, UPDATE, GONE]).await;
+    let error = refusal(&[EXPORT, GET, LIST, UPDATE, GONE]).await;
     assert!(matches!(&error, Error::Undescribed(rpc) if rpc == GONE), "{error}");
 }
 
 #[tokio::test]
 async fn a_priority_of_nothing_that_is_served_is_named() {
     const MISSPELT: &str = "countersign.user.v1.ProfileService/ListProfile";
-    let part = Part::new("user").service(guard(&[GET, LIST, UPDATE]).protect(Profiles));
+    let part = Part::new("user").service(guard(&[EXPORT, GET, LIST, UPDATE]).protect(Profiles));
     let part = part.priority(Priority::Lowest, &[LIST, MISSPELT]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server::new(&ServerConfig::default()).part(part);
@@ -78,7 +79,7 @@ async fn a_priority_of_nothing_that_is_served_is_named() {
 
 #[tokio::test]
 async fn a_service_whose_rules_are_those_of_the_contract_starts() {
-    let part = Part::new("user").service(guard(&[GET, LIST, UPDATE]).protect(Profiles));
+    let part = Part::new("user").service(guard(&[EXPORT, GET, LIST, UPDATE]).protect(Profiles));
     let server = start(&ServerConfig::default(), part).await;
     server.shutdown.cancel();
     assert!(server.stopped().await.is_ok());
