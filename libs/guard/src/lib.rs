@@ -3,7 +3,7 @@
 //!
 //! Each step is a file: `rule`, `token`, `revocation` and `news` run in the
 //! `layer`, before the message is decoded; `resource`, `context` and `decision` in
-//! `enter`, which generated adapters call; `listing` takes their place for RPCs that list;
+//! `enter`, which generated adapters call; `visible` takes their place for RPCs that list;
 //! `witness` is what a handler gets, and `record` what is left behind. `hold`
 //! goes on with it for calls that stream: `messages` and `answers` are checked
 //! one by one. The only crate that knows cedar-policy. It makes no network call
@@ -36,6 +36,7 @@ mod rule;
 mod settings;
 mod status;
 mod token;
+mod visible;
 mod witness;
 
 pub use attribute::{AttributeKind, AttributeKinds};
@@ -48,7 +49,7 @@ pub use guard::Guard;
 pub use hold::Hold;
 pub use interceptor::Authenticate;
 pub use layer::{GuardLayer, Guarded};
-pub use listing::{Condition, Operator, Visible};
+pub use listing::{Condition, Operator};
 pub use messages::Messages;
 pub use peer::{Peer, PeerCertificate};
 pub use resource::{Attributes, OwnedById, Resolver, Value};
@@ -56,4 +57,5 @@ pub use revocation::Revocations;
 pub use rule::{Access, Rule};
 pub use settings::Settings;
 pub use status::{ERROR_DOMAIN, status};
+pub use visible::Visible;
 pub use witness::{Caller, Permit};

@@ -1,39 +1,23 @@
-//! Step 5 for lists: which resources a caller may see, as a condition over their
-//! attributes that the database can answer.
-//!
-//! When the policies are loaded, each that can apply to the RPC becomes a
-//! formula; one that cannot is refused. A call puts in what is known of its
-//! caller, and what is left speaks of the resource alone.
+//! Policies as lists need them. When they are loaded, each that can apply to the
+//! RPC becomes a formula; one that cannot is refused. A call puts in what is known
+//! of its caller, and what is left speaks of the resource alone.
 
 mod condition;
 mod formula;
 mod translate;
 
-use std::fmt;
-
 use cedar_policy::{Effect, Policy};
-use countersign_types::{Fault, UserId};
 
-use crate::{Guard, Peer, policies::PolicyGate, principal::Principal};
-use formula::{Asking, Formula};
+use formula::Formula;
 
 pub use condition::{Condition, Operator};
+pub(crate) use formula::Asking;
 
 /// What the policies of an RPC say of its list. None of them: nothing is listed.
 #[derive(Default)]
 pub(crate) struct ListFormulas {
     permits: Vec<Formula>,
     forbids: Vec<Formula>,
-}
-
-/// What one call may list. Only the guard makes one: a store function that takes
-/// it cannot be reached by a call that was not checked.
-#[derive(Clone)]
-pub struct Visible {
-    rpc: &'static str,
-    user: UserId,
-    resource_type: &'static str,
-    condition: Condition,
 }
 
 impl ListFormulas {
@@ -47,72 +31,14 @@ impl ListFormulas {
         }
         Ok(())
     }
-}
 
-impl Guard {
-    /// What the caller may see; a fault for who may see nothing in any case.
-    pub(crate) fn visible(
-        &self,
-        rpc: &'static str,
-        gate: &PolicyGate,
-        principal: &Principal,
-        peer: &Peer,
-    ) -> Result<Visible, Fault> {
-        let now = self.core.clock.now();
-        let asking = Asking { caller: principal, peer: peer.certificate.as_ref(), now };
-        let generation = self.core.policies.current();
-        let list = generation.of(gate).list();
-        let resolved = |formulas: &[Formula]| {
-            let each = formulas.iter().map(|formula| formula.resolve(&asking));
+    /// What holds of each resource that the caller may see; `None` where a policy
+    /// fails to evaluate.
+    pub(crate) fn resolve(&self, asking: &Asking<'_>) -> Option<Condition> {
+        let any = |formulas: &[Formula]| {
+            let each = formulas.iter().map(|formula| formula.resolve(asking));
             each.collect::<Option<Vec<_>>>().map(Condition::any)
         };
-        let (Some(permits), Some(forbids)) = (resolved(&list.permits), resolved(&list.forbids))
-        else {
-            tracing::error!(rpc.method = rpc, "the policies of a list failed to evaluate");
-            return Err(Fault::internal());
-        };
-        let condition = Condition::all(vec![permits, forbids.negated()]);
-        let user = principal.claims.subject;
-        if condition.is_never() {
-            return Err(self.deny(rpc, gate, principal, "", peer, Vec::new()));
-        }
-        self.core.recorder.permitted(rpc);
-        Ok(Visible { rpc, user, resource_type: gate.resource, condition })
-    }
-}
-
-impl Visible {
-    /// The RPC, such as `countersign.user.v1.ProfileService/ListProfiles`.
-    #[must_use]
-    pub const fn rpc(&self) -> &'static str {
-        self.rpc
-    }
-
-    /// Who asked.
-    #[must_use]
-    pub const fn user_id(&self) -> UserId {
-        self.user
-    }
-
-    /// Type of the resources, such as `Profile`.
-    #[must_use]
-    pub const fn resource_type(&self) -> &'static str {
-        self.resource_type
-    }
-
-    /// What holds of each resource that may be listed, and of no other.
-    #[must_use]
-    pub const fn condition(&self) -> &Condition {
-        &self.condition
-    }
-}
-
-impl fmt::Debug for Visible {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Visible")
-            .field("rpc", &self.rpc)
-            .field("user", &self.user)
-            .field("resource_type", &self.resource_type)
-            .finish_non_exhaustive()
+        Some(Condition::all(vec![any(&self.permits)?, any(&self.forbids)?.negated()]))
     }
 }

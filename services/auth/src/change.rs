@@ -9,7 +9,7 @@ use countersign_types::{Timestamp, Violation};
 
 use crate::{
     Error,
-    registrar::ROLES_MAX,
+    roles::ROLES_MAX,
     store::{
         account::{Account, Status},
         administration::ADMIN,

@@ -24,6 +24,7 @@ mod network;
 mod password;
 mod people;
 mod registrar;
+mod roles;
 mod secrets;
 mod store;
 mod throttle;

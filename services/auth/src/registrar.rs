@@ -18,11 +18,9 @@ use crate::{
     network::Origin,
     password::{HashingPool, Password, Policy},
     people::People,
+    roles::{ROLES_MAX, is_role},
     store::account::{self, Account, Status},
 };
-
-/// Roles of one account, as in the contract.
-pub(crate) const ROLES_MAX: usize = 16;
 
 /// Makes accounts.
 #[derive(Clone)]
@@ -120,11 +118,6 @@ impl Registrar {
             _ => Err(Error::Invalid(violations)),
         }
     }
-}
-
-fn is_role(role: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
-    (1..=64).contains(&role.len()) && role.bytes().all(allowed)
 }
 
 async fn record(

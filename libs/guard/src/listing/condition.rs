@@ -47,7 +47,7 @@ impl Condition {
         *self == Self::ALWAYS
     }
 
-    pub(super) fn is_never(&self) -> bool {
+    pub(crate) fn is_never(&self) -> bool {
         *self == Self::NEVER
     }
 

@@ -38,10 +38,10 @@ pub(super) enum Term {
 }
 
 /// What a call brings: all that is known before its resources are.
-pub(super) struct Asking<'a> {
-    pub(super) caller: &'a Principal,
-    pub(super) peer: Option<&'a PeerCertificate>,
-    pub(super) now: Timestamp,
+pub(crate) struct Asking<'a> {
+    pub(crate) caller: &'a Principal,
+    pub(crate) peer: Option<&'a PeerCertificate>,
+    pub(crate) now: Timestamp,
 }
 
 /// A term once the caller is known.
