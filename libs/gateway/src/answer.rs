@@ -6,13 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use countersign_guard::status;
 use countersign_types::Fault;
-use http::{
-    HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS},
-};
-use http_body_util::Full;
+use http::{HeaderValue, Response, StatusCode, header::ETAG};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Value as Field};
-use serde::Serialize;
 use serde_json::{Value, json};
 use tonic::{Status, body::Body};
 
@@ -23,6 +18,7 @@ use crate::{
     lines::Lines,
     message,
     refusal::Refusals,
+    reply::json_answer,
     rpc::Rpc,
 };
 
@@ -46,7 +42,7 @@ impl Exchange {
         let first = frames.next().await;
         if self.rpc.answers_in_a_stream {
             return match first {
-                Ok(first) => Lines::new(self, first, frames).answer(),
+                Ok(first) => Lines::new(first, frames, move |line| self.line(line)).answer(),
                 Err(said) => self.refusal(&said),
             };
         }
@@ -68,14 +64,10 @@ impl Exchange {
         }
     }
 
-    /// The error as a value, for what comes after a status has been sent.
-    pub(crate) fn error(&self, said: &Status) -> Value {
-        self.refusals.json(said)
-    }
-
-    /// A message of the answer as JSON.
-    pub(crate) fn json(&self, message: Bytes) -> Result<Value, Status> {
-        self.part(&self.decode(message)?)
+    /// A message of a stream as JSON, or the error that ends it.
+    fn line(&self, line: Result<Bytes, Status>) -> Result<Value, Value> {
+        let told = line.and_then(|message| self.part(&self.decode(message)?));
+        told.map_err(|said| self.refusals.json(&said))
     }
 
     fn success(&self, message: Bytes) -> Result<Response<Body>, Status> {
@@ -115,23 +107,4 @@ impl Exchange {
 fn picked(mut whole: Value, field: &FieldDescriptor) -> Value {
     let part = whole.get_mut(field.json_name()).map(Value::take);
     part.unwrap_or_else(|| if field.is_list() { json!([]) } else { Value::Null })
-}
-
-/// An answer that is JSON. Nobody is to keep it: it may hold tokens, and it is
-/// for one caller only.
-pub(crate) fn json_answer(status: StatusCode, value: &impl Serialize) -> Response<Body> {
-    // Values and strings as keys: nothing that could fail.
-    let bytes = serde_json::to_vec(value).unwrap_or_default();
-    let mut answer = Response::new(Body::new(Full::new(Bytes::from(bytes))));
-    *answer.status_mut() = status;
-    private(&mut answer, "application/json");
-    answer
-}
-
-/// Marks what an answer is, and that it is for its caller alone.
-pub(crate) fn private(answer: &mut Response<Body>, kind: &'static str) {
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

@@ -1,4 +1,4 @@
-//! The Connect protocol (https://connectrpc.com/docs/protocol), as far as it is
+//! The Connect protocol (<https://connectrpc.com/docs/protocol>), as far as it is
 //! unary and JSON: what its requests may say, and how it tells errors.
 
 use std::time::Duration;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    answer::json_answer,
     refusal::{http_status, with_advice},
+    reply::json_answer,
 };
 
 const VERSION: &str = "connect-protocol-version";

@@ -19,7 +19,7 @@ use tonic::{Status, body::Body};
 
 use crate::{
     Error, Settings,
-    answer::{Exchange, private},
+    answer::Exchange,
     binding::{Binding, Takes},
     connect,
     headers::{self, is_json},
@@ -27,6 +27,7 @@ use crate::{
     openapi,
     path::Path,
     refusal::Refusals,
+    reply::private,
     rpc::Rpc,
     table::{Found, Table},
 };

@@ -32,6 +32,7 @@ mod origins;
 mod path;
 mod query;
 mod refusal;
+mod reply;
 mod rpc;
 mod shape;
 mod table;

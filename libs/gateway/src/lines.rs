@@ -9,23 +9,25 @@ use http_body_util::StreamBody;
 use serde_json::{Value, json};
 use tonic::{Status, body::Body};
 
-use crate::{
-    answer::{Exchange, private},
-    frames::Frames,
-};
+use crate::{frames::Frames, reply::private};
 
-pub(crate) struct Lines {
-    exchange: Exchange,
+/// The lines of one answer; `tell` makes JSON of a message, or of the error that
+/// ends them.
+pub(crate) struct Lines<T> {
     first: Option<Bytes>,
     frames: Frames,
+    tell: T,
     over: bool,
 }
 
-impl Lines {
+impl<T> Lines<T>
+where
+    T: Fn(Result<Bytes, Status>) -> Result<Value, Value> + Send + 'static,
+{
     /// Of an answer whose first message is there; `None` where there is none.
-    pub(crate) fn new(exchange: Exchange, first: Option<Bytes>, frames: Frames) -> Self {
+    pub(crate) fn new(first: Option<Bytes>, frames: Frames, tell: T) -> Self {
         let over = first.is_none();
-        Self { exchange, first, frames, over }
+        Self { first, frames, tell, over }
     }
 
     /// The answer.
@@ -35,7 +37,7 @@ impl Lines {
         answer
     }
 
-    fn lines(self) -> impl Stream<Item = Result<Frame<Bytes>, Status>> {
+    fn lines(self) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Send {
         stream::unfold(self, |mut lines| async move {
             let line = lines.next().await?;
             let mut text = line.to_string().into_bytes();
@@ -52,12 +54,11 @@ impl Lines {
             Some(message) => Ok(Some(message)),
             None => self.frames.next().await,
         };
-        let line = message.and_then(|message| message.map(|m| self.exchange.json(m)).transpose());
-        match line {
-            Ok(line) => line.map(|message| json!({"result": message})),
-            Err(said) => {
+        match (self.tell)(message.transpose()?) {
+            Ok(message) => Some(json!({"result": message})),
+            Err(error) => {
                 self.over = true;
-                Some(json!({"error": self.exchange.error(&said)}))
+                Some(json!({"error": error}))
             }
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 
-use crate::{Error, answer::json_answer};
+use crate::{Error, reply::json_answer};
 
 /// Reasons for which HTTP has a status that says more than that of the code.
 const SPECIAL: [(&str, StatusCode); 8] = [
