@@ -160,4 +160,9 @@ async fn commands_that_are_killed_while_a_server_runs_go_on() {
         assert_eq!(login.clients.profile("me").await.unwrap().bio, profile.bio);
     }
     assert!(process.stop().await);
+    // The keys that sign the audit trails were sealed again as well.
+    let verified = executable.run(&["audit", "verify"]).await;
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{said}");
+    assert_eq!(said.matches("signed up to place").count(), 2, "{said}");
 }
