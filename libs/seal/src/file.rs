@@ -64,6 +64,15 @@ pub(crate) fn write_new(path: &Path, key: &[u8; KEY_LEN]) -> Result<(), Error> {
     })
 }
 
+/// Keeps every other process that asks for it from changing the file, until it is
+/// dropped. The folder is locked: the file itself is replaced.
+pub(crate) fn lock(path: &Path) -> Result<File, Error> {
+    let failed = |source| Error::File { action: "lock", path: path.into(), source };
+    let folder = folder_of(path).map_err(failed)?;
+    folder.lock().map_err(failed)?;
+    Ok(folder)
+}
+
 /// Puts `keys` in the place of those that are in the file.
 pub(crate) fn replace(path: &Path, keys: &[MasterKey]) -> Result<(), Error> {
     if keys.len() > KEYS_MAX {
@@ -112,6 +121,10 @@ fn write_synced<'a>(
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
+    folder_of(path)?.sync_all()
+}
+
+fn folder_of(path: &Path) -> io::Result<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder.unwrap_or(Path::new(".")))
 }

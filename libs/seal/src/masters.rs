@@ -107,7 +107,8 @@ impl MasterKeys {
     }
 
     /// Makes a new key and adds it to the file, as its last line. The file is
-    /// replaced as a whole, or stays as it is.
+    /// replaced as a whole, or stays as it is. Of several processes that add one
+    /// at once, none takes away another's.
     ///
     /// # Errors
     /// [`Error::TooMany`], [`Error::File`] where it cannot be written,
@@ -115,6 +116,7 @@ impl MasterKeys {
     pub fn add(&self) -> Result<MasterKey, Error> {
         let path = self.0.path.as_deref().ok_or_else(|| Error::Missing(PathBuf::new()))?;
         let added = MasterKey::generate()?;
+        let _alone = file::lock(path)?;
         let mut keys = read(path)?;
         keys.push(added.clone());
         file::replace(path, &keys)?;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use countersign_seal::{BlindIndex, DataKey, Error, MasterKey, MasterKeys, Place};
+use std::thread;
+
+use countersign_seal::{BlindIndex, DataKey, Error, KEYS_MAX, MasterKey, MasterKeys, Place};
 use countersign_types::{SessionId, UserId};
 use proptest::prelude::*;
 
@@ -104,9 +106,24 @@ fn a_file_holds_so_many_keys_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("master.key");
     let masters = MasterKeys::load_or_create(&path).unwrap();
-    for _ in 1..countersign_seal::KEYS_MAX {
+    for _ in 1..KEYS_MAX {
         masters.add().unwrap();
     }
     assert!(matches!(masters.add(), Err(Error::TooMany(_))));
-    assert_eq!(MasterKeys::load(&path).unwrap().ids().len(), countersign_seal::KEYS_MAX);
+    assert_eq!(MasterKeys::load(&path).unwrap().ids().len(), KEYS_MAX);
+}
+
+#[test]
+fn keys_that_are_added_at_once_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("master.key");
+    MasterKey::create(&path).unwrap();
+    let add = || {
+        let path = path.clone();
+        thread::spawn(move || MasterKeys::load(path).unwrap().add().unwrap().id())
+    };
+    let adding: Vec<_> = (0..KEYS_MAX - 1).map(|_| add()).collect();
+    let added: Vec<_> = adding.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let ids = MasterKeys::load(&path).unwrap().ids();
+    assert!(added.iter().all(|id| ids.contains(id)), "{added:?} are not all in {ids:?}");
 }
